@@ -1,0 +1,87 @@
+"""What all stages share on the command line: their options, one-line errors, the cell they work on."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import settings
+from benchmarks.files import ResultsError
+from benchmarks.settings import CellSettings, SettingsError
+from datasets import DatasetError
+from neurons import NeuronError
+
+USER_ERRORS = (SettingsError, NeuronError, DatasetError, ResultsError, OSError)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One dataset, or one neuron on it, in a profile: its settings and where its data and results lie."""
+
+    profile: str
+    dataset: str
+    neuron: str
+    params: dict[str, Any]
+    settings: CellSettings
+
+    @property
+    def data(self) -> Path:
+        return Path("data") / self.profile / self.dataset
+
+    @property
+    def results(self) -> Path:
+        """Folder of the cell's results; without a neuron, of what belongs to the dataset."""
+        return Path("results") / self.profile / self.dataset / self.neuron
+
+
+def parser(stage: str, what: str) -> argparse.ArgumentParser:
+    """The parser of a stage, with the option that every stage has."""
+    made = argparse.ArgumentParser(prog=f"python -m benchmarks.{stage}", description=what)
+    made.add_argument("--profile", help="a profile of params.yaml (default: the one it names)")
+    return made
+
+
+def cell_parser(stage: str, what: str) -> argparse.ArgumentParser:
+    """The parser of a stage that works on one neuron and one dataset."""
+    made = parser(stage, what)
+    made.add_argument("--dataset", required=True)
+    made.add_argument("--neuron", required=True)
+    made.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="record a neuron that fails as this cell's result and exit 0, so that a pipeline goes on",
+    )
+    return made
+
+
+def cell(options: argparse.Namespace) -> Cell:
+    """The cell that the options name; SettingsError where params.yaml has none such."""
+    loaded = settings.load()
+    profile = options.profile or loaded.profile
+    neuron = getattr(options, "neuron", None)
+    return Cell(
+        profile=profile,
+        dataset=options.dataset,
+        neuron=neuron or "",
+        params=loaded.neuron(neuron) if neuron else {},
+        settings=loaded.cell(profile, options.dataset),
+    )
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a stage; what a user can cause ends it with one line and exit status 1, Ctrl-C with 130."""
+    try:
+        main()
+    except USER_ERRORS as error:
+        sys.exit(f"error: {one_line(error)}")
+    except KeyboardInterrupt:
+        print("interrupted; run the same command to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks; for an unexpected kind of error, with its type."""
+    message = " ".join(str(error).split()) or "no message"
+    return message if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {message}"

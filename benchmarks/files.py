@@ -1,0 +1,55 @@
+"""Files of results: written whole or not at all, read only in the format that this version writes."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1  # of the files under results/; raise it when their meaning changes, and say so in CHANGELOG.md
+
+
+class ResultsError(ValueError):
+    """A file of results that cannot be used, in one line."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write `path` under; it takes its place when all went well and vanishes when not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes `content` with the format's number; floats are expected to be rounded already."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"format": FORMAT, **content}, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file of results; ResultsError where it is missing, damaged or of another format."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: not there yet; run `dvc repro`") from None
+    except ValueError:
+        raise ResultsError(f"{path}: not JSON; remove it and run `dvc repro`") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise ResultsError(f"{path}: results format {found!r} found, {FORMAT} wanted; run `dvc repro --force`")
+    return dict(content)
+
+
+def rounded(value: Any) -> Any:
+    """Floats to six significant digits, through lists and dicts: more would only be noise between machines."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,0 +1,72 @@
+"""Where a result was made: device, versions, revision; and the settings that make a run repeatable."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "numpy", "scikit-image", "snntorch", "norse", "spikingjelly", "mlxtend", "dvc")
+
+
+def settle(device: str) -> torch.device:
+    """The device asked for (auto: a GPU where there is one), with one thread and deterministic kernels.
+
+    Raises OSError for a GPU that is not there.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise OSError("device cuda: no GPU found; set `device: auto` or `cpu` in params.yaml")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until the device has done all it was told; to be called before a clock is read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Device, host, threads, versions and git revision, for the files that depend on the machine."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({_processor()})",
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "revision": _revision(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+def _revision() -> str:
+    """Short git revision of the code, with a plus where it was changed since; `unknown` outside git."""
+    try:
+        head = _git("rev-parse", "--short=10", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--", "neurons", "datasets", "benchmarks") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,98 @@
+"""Accuracy as OpenSTL computes it, so that numbers can be laid beside published ones.
+
+Frames are [N, T, C, H, W] in [0, 1]. Errors are taken before the prediction is clipped to [0, 1], likenesses after;
+the truth is never clipped. Every function returns one value for each of the T frames, the mean over N.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from benchmarks.files import rounded
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of merit: how it is labelled, what it means, which way is better, how it is computed."""
+
+    label: str
+    description: str
+    lower_is_better: bool
+    per_frame: Callable[[Array, Array], Array]
+
+    @property
+    def arrow(self) -> str:
+        return "↓" if self.lower_is_better else "↑"
+
+
+def mse(predicted: Array, true: Array) -> Array:
+    """Squared error, summed over C, H, W of a frame, averaged over sequences: [T]."""
+    return np.square(_difference(predicted, true)).sum(axis=(2, 3, 4)).mean(axis=0)
+
+
+def mae(predicted: Array, true: Array) -> Array:
+    """Absolute error, summed over C, H, W of a frame, averaged over sequences: [T]."""
+    return np.abs(_difference(predicted, true)).sum(axis=(2, 3, 4)).mean(axis=0)
+
+
+def psnr(predicted: Array, true: Array) -> Array:
+    """Peak signal-to-noise ratio in dB, peak 1, of each clipped frame, then averaged: [T]; inf if one is identical."""
+    with np.errstate(divide="ignore"):
+        return (-10 * np.log10(np.square(_difference(_clip(predicted), true)).mean(axis=(2, 3, 4)))).mean(axis=0)
+
+
+def ssim(predicted: Array, true: Array) -> Array:
+    """Structural similarity with data_range 2, as scikit-image up to 0.19.3 took it for floats: OpenSTL's number."""
+    return _ssim(predicted, true, 2.0)
+
+
+def ssim_r1(predicted: Array, true: Array) -> Array:
+    """Structural similarity with data_range 1, the range that the data have; about 0.1 lower than `ssim`."""
+    return _ssim(predicted, true, 1.0)
+
+
+METRICS = {
+    "mse": Metric("MSE", "squared error of a frame, summed over pixels and channels, before clipping", True, mse),
+    "mae": Metric("MAE", "absolute error of a frame, summed over pixels and channels, before clipping", True, mae),
+    "psnr": Metric("PSNR", "peak signal-to-noise ratio of the clipped frame in dB, mean over frames", False, psnr),
+    "ssim": Metric("SSIM", "structural similarity, data_range 2: comparable with OpenSTL's tables", False, ssim),
+    "ssim_r1": Metric("SSIM (range 1)", "structural similarity, data_range 1: the data's own range", False, ssim_r1),
+}
+
+
+def score(predicted: Array, true: Array) -> dict[str, Array]:
+    """Every metric of predicted against true frames [N, T, C, H, W], by frame: name -> [T]."""
+    if predicted.shape != true.shape:
+        raise ValueError(f"predictions have shape {predicted.shape}, the truth {true.shape}; wanted the same")
+    return {name: metric.per_frame(predicted, true) for name, metric in METRICS.items()}
+
+
+def summary(predicted: Array, true: Array) -> dict[str, Any]:
+    """`score` as results keep it: {"overall": {name: mean over frames}, "frames": {name: [by frame]}}, rounded."""
+    by_frame = score(predicted, true)
+    overall = {name: float(values.mean()) for name, values in by_frame.items()}
+    return dict(rounded({"overall": overall, "frames": {name: v.tolist() for name, v in by_frame.items()}}))
+
+
+def _clip(frames: Array) -> Array:
+    return np.clip(frames, 0, 1)
+
+
+def _difference(predicted: Array, true: Array) -> Array:
+    return predicted.astype(np.float64) - true.astype(np.float64)
+
+
+def _ssim(predicted: Array, true: Array, data_range: float) -> Array:
+    clipped = _clip(predicted).astype(np.float64)
+    pairs = zip(clipped, true.astype(np.float64), strict=True)
+    frames = [
+        [structural_similarity(p, t, channel_axis=0, data_range=data_range) for p, t in zip(*pair, strict=True)]
+        for pair in pairs
+    ]
+    return np.mean(np.asarray(frames), axis=0)

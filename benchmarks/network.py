@@ -1,0 +1,89 @@
+"""The network around a neuron: patches, L layers of [conv, GroupNorm, neuron], a 1x1 readout, closed-loop prediction.
+
+Source: the released code of Wang & Yu, ICML 2024. The same for every neuron, so that a difference is the neuron's.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+import neurons
+from benchmarks.settings import NetworkSettings
+
+
+class Layer(nn.Module):
+    """Input current GroupNorm(Conv(x)) and the neurons that receive it."""
+
+    def __init__(self, inputs: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        size, channels = settings.kernel_size, settings.channels
+        self.conv = nn.Conv2d(inputs, channels, size, padding=size // 2, bias=False)
+        self.norm = nn.GroupNorm(settings.groups, channels)
+        self.neuron: Any = None  # put in after all layers are drawn, so that every neuron meets the same weights
+
+    def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Outputs [T, B, C, H, W] and the last state for inputs [T, B, C', H, W]; without a state, from rest.
+
+        The currents of all T steps come from one convolution: they depend on the inputs alone.
+        """
+        currents = self.norm(self.conv(inputs.flatten(0, 1))).unflatten(0, inputs.shape[:2])
+        if state is None:
+            state = self.neuron.initial_state(currents[0])
+        outputs, state = self.neuron.unroll(currents, state)
+        neurons.check_shape(outputs, currents)
+        return outputs, state
+
+
+class Predictor(nn.Module):
+    """Predicts the next frame at every step: from true frames while it observes, then from its own predictions."""
+
+    def __init__(
+        self, name: str, params: dict[str, Any], frame_channels: int, settings: NetworkSettings, seed: int
+    ) -> None:
+        """The network of neuron `name` with its `params`, for frames of `frame_channels`, drawn from `seed`."""
+        super().__init__()
+        self.patch = settings.patch
+        channels = frame_channels * settings.patch**2
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            widths = [channels] + [settings.channels] * settings.layers
+            self.layers = nn.ModuleList(Layer(width, settings) for width in widths[:-1])
+            self.readout = nn.Conv2d(settings.channels, channels, 1, bias=False)
+            for layer in self.layers:
+                layer.neuron = neurons.build(name, settings.channels, **params)
+
+    @property
+    def neuron(self) -> neurons.Neuron:
+        """The first layer's neurons, for what all layers share: group, spiking."""
+        first: neurons.Neuron = self.layers[0].neuron
+        return first
+
+    def forward(self, frames: Tensor, observed: int, true_share: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Predictions of frames 1 .. T-1 as [B, T-1, C, H, W], and each layer's outputs [T-1, B, channels, H', W'].
+
+        frames [B, T, C, H, W], of which the first `observed` are read. Later inputs are the own predictions, or, where
+        `true_share` [B, T - observed - 1] is 1, the true frame (scheduled sampling, in training only).
+        """
+        inputs = pixel_unshuffle(frames, self.patch).transpose(0, 1)
+        states: list[Any] = [None] * len(self.layers)
+        predictions, outputs = [], []
+
+        def advance(step_inputs: Tensor) -> Tensor:
+            layer_outputs = []
+            for i, layer in enumerate(self.layers):
+                step_inputs, states[i] = layer(step_inputs, states[i])
+                layer_outputs.append(step_inputs)
+            outputs.append(layer_outputs)
+            predictions.append(self.readout(step_inputs.flatten(0, 1)).unflatten(0, step_inputs.shape[:2]))
+            return predictions[-1][-1:]
+
+        last = advance(inputs[:observed])
+        for t in range(observed, len(inputs) - 1):
+            if true_share is not None:
+                share = true_share[:, t - observed].view(1, -1, 1, 1, 1)
+                last = share * inputs[t : t + 1] + (1 - share) * last
+            last = advance(last)
+        predicted = pixel_shuffle(torch.cat(predictions).transpose(0, 1), self.patch)
+        return predicted, [torch.cat(steps) for steps in zip(*outputs, strict=True)]

@@ -1,0 +1,136 @@
+"""params.yaml, read and checked: which cells exist, and with what settings each is run."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PARAMS = Path("params.yaml")
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SettingsError(ValueError):
+    """What a user can get wrong in params.yaml or on a command line, in one line."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSettings(_Strict):
+    """The network around the neuron."""
+
+    patch: Count  # space-to-depth: side of the square of pixels that becomes channels
+    layers: Count
+    channels: Count
+    kernel_size: Count  # of the input convolutions, odd
+    groups: Count  # of the GroupNorm of the input current
+
+
+class SamplingSettings(_Strict):
+    """Scheduled sampling: the share of true frames among the inputs after the observed ones, by training step."""
+
+    start: Share
+    fall: Annotated[float, Field(ge=0)]  # per training step
+    stop: Annotated[int, Field(ge=0)]  # the step from which on the share is 0
+
+
+class TrainingSettings(_Strict):
+    """How one network is trained and which of its states is kept."""
+
+    seeds: Count
+    steps: Count
+    batch: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    final_learning_rate: Annotated[float, Field(ge=0)]
+    warm_up: Share  # share of the steps over which the learning rate rises
+    clip: Annotated[float, Field(gt=0)] | None  # greatest gradient norm; null: as it is
+    sampling: SamplingSettings
+    validate_every: Count  # training steps between two looks at the validation split
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Count  # seeds trained at once on a CPU, each on one thread
+
+
+class CostSettings(_Strict):
+    """How time is measured."""
+
+    repeats: Count  # timed training steps and inference steps of each neuron
+
+
+class CellSettings(_Strict):
+    """Everything about one dataset in one profile."""
+
+    data: dict[str, Any]
+    network: NetworkSettings
+    training: TrainingSettings
+    cost: CostSettings
+
+
+class Settings(_Strict):
+    """The whole of params.yaml."""
+
+    profile: str
+    datasets: list[str]
+    neurons: dict[str, dict[str, Any]]
+    profiles: dict[str, dict[str, CellSettings]]
+
+    def cell(self, profile: str, dataset: str) -> CellSettings:
+        """Settings of a dataset in a profile; SettingsError for unknown names."""
+        of_profile = _named("profile", profile, self.profiles)
+        _named("dataset", dataset, dict.fromkeys(self.datasets))
+        return _named(f"dataset in profile {profile}", dataset, of_profile)
+
+    def neuron(self, name: str) -> dict[str, Any]:
+        """Parameters of a listed neuron; SettingsError for one that is not."""
+        return _named("neuron in params.yaml", name, self.neurons)
+
+
+def load(path: Path = PARAMS) -> Settings:
+    """Reads and checks params.yaml; SettingsError names the first thing that is wrong with it."""
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: not found; run from the root of the project") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_first(error)}") from None
+    settings.cell(settings.profile, settings.datasets[0])
+    return settings
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors()[0]
+    where = ".".join(str(part) for part in found["loc"]) or "the file"
+    if found["type"] != "extra_forbidden":
+        return f"{where}: {found['msg']}, found {found['input']!r}"
+    known = _fields(list(found["loc"][:-1]))
+    return f"{where}: unknown parameter; {near(str(found['loc'][-1]), known)}"
+
+
+def _fields(loc: list[Any]) -> list[str]:
+    """Names that may stand at a place in the file, found by walking the models along it."""
+    model: Any = Settings
+    for part in loc:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(part))
+            model = field.annotation if field else None
+        if getattr(model, "__origin__", None) is dict:
+            model = model.__args__[1]
+    return list(getattr(model, "model_fields", {}))
+
+
+def _named(kind: str, name: str, known: dict[str, Any]) -> Any:
+    if name not in known:
+        raise SettingsError(f"unknown {kind} {name!r}; {near(name, list(known))}")
+    return known[name]
+
+
+def near(name: str, known: list[str]) -> str:
+    """The end of a message about an unknown name: the near ones, or all there are."""
+    return f"did you mean {' or '.join(difflib.get_close_matches(name, known, n=3) or known)}?"

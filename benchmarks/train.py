@@ -1,0 +1,118 @@
+"""Stage `train`: one neuron on one dataset, all seeds, and its score on the test split.
+
+    python -m benchmarks.train --dataset moving_mnist --neuron stc_lif
+
+Writes results/<profile>/<dataset>/<neuron>/: accuracy.json and curves.csv (the same bytes at every run on a CPU),
+predictions.png (the fixed test sequences), run.json (where and how long) and weights.safetensors (both of seed 0).
+Seeds run side by side on a CPU, one thread each. Interrupted, it goes on where it was.
+"""
+
+import csv
+import multiprocessing
+import shutil
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from tqdm import tqdm
+
+import datasets
+from benchmarks import checkpoint, command, machine
+from benchmarks.command import Cell
+from benchmarks.files import replacing, write_json
+from benchmarks.seeds import report_to, run_seed
+from neurons import NeuronError
+
+# what a trained seed depends on beside its settings, its data and neurons/; the same files stand in dvc.yaml
+SOURCES = ("evaluation.py", "metrics.py", "network.py", "seeds.py", "training.py")
+FAILURES = ("failed", "unsupported", "out of memory")
+
+
+def main() -> None:
+    """Trains one cell."""
+    options = command.cell_parser("train", "Train one neuron on one dataset, all seeds, and test it.").parse_args()
+    cell = command.cell(options)
+    datasets.card(cell.dataset, cell.data, wanted=cell.settings.data)
+    folder = checkpoint.folder(cell.profile, cell.dataset, cell.neuron, fingerprint(cell))
+    start = time.monotonic()
+    records = train_seeds(cell, folder)
+    failed = next((record for record in records if record["status"] in FAILURES), None)
+    if failed and not options.keep_going:
+        log = folder / f"seed{failed['seed']}.log"
+        raise NeuronError(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']} (traceback: {log})")
+    write_results(cell, folder, records, time.monotonic() - start)
+    if failed:
+        print(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']}", file=sys.stderr)
+    else:
+        shutil.rmtree(folder)
+
+
+def fingerprint(cell: Cell) -> str:
+    """A hash of all that a seed's result depends on."""
+    sources = [Path("benchmarks") / name for name in SOURCES] + list(Path("neurons").glob("_[!_]*.py"))
+    own = Path("neurons") / f"{cell.neuron}.py"
+    settings = cell.settings.model_dump(include={"network": True, "training": True})
+    del settings["training"]["workers"], settings["training"]["seeds"]
+    values = {"neuron": cell.params, "settings": settings, "data": datasets.card(cell.dataset, cell.data)["files"]}
+    return checkpoint.fingerprint(sources + ([own] if own.exists() else []), values)
+
+
+def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
+    """The records of all seeds of the cell; those that are finished in `folder` are not run again."""
+    training = cell.settings.training
+    context = multiprocessing.get_context("spawn")
+    steps = context.Queue()
+    workers = min(training.workers, training.seeds)
+    bar = tqdm(
+        desc=f"{cell.neuron} on {cell.dataset}",
+        total=training.seeds * training.steps,
+        unit="step",
+        mininterval=0.5 if sys.stderr.isatty() else 20,
+    )
+    with bar, ProcessPoolExecutor(workers, context, initializer=report_to, initargs=(steps,)) as pool:
+        futures = [pool.submit(run_seed, cell, seed, folder) for seed in range(training.seeds)]
+        done = [0] * training.seeds
+        while not all(future.done() for future in futures):
+            try:
+                seed, step, loss = steps.get(timeout=0.2)
+            except Empty:
+                continue
+            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            bar.update(step - done[seed])
+            done[seed] = step
+        try:
+            return [future.result() for future in futures]
+        except BrokenProcessPool:
+            reason = "a training process was killed, most likely for want of memory"
+            return [{"seed": seed, "status": "failed", "reason": reason} for seed in range(training.seeds)]
+
+
+def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float) -> None:
+    """Writes the cell's files from its seeds' records; `seconds` is the wall time of this run."""
+    shared = ("group", "spiking", "parameters")
+    known: dict[str, Any] = next((record for record in records if "group" in record), {})
+    seeds = [{k: v for k, v in record.items() if k not in (*shared, "curve", "format")} for record in records]
+    with replacing(cell.results / "curves.csv") as temporary, temporary.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["seed", "step", "train_loss", "validation_mse"])
+        for record in records:
+            rows.writerows([record["seed"], *row.values()] for row in record.get("curve", []))
+    for name in ("predictions.png", "weights.safetensors"):
+        with replacing(cell.results / name) as temporary:
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, temporary)
+            else:
+                temporary.touch()  # a failed cell has none; DVC wants the file all the same
+    where = machine.describe(machine.settle(cell.settings.training.device))
+    write_json(cell.results / "run.json", {"seconds": round(seconds, 1), **where})
+    content = {"profile": cell.profile, "dataset": cell.dataset, "neuron": cell.neuron, "params": cell.params}
+    content |= {name: known.get(name) for name in shared}
+    write_json(cell.results / "accuracy.json", {**content, "seeds": seeds})
+
+
+if __name__ == "__main__":
+    command.run(main)

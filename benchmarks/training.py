@@ -1,0 +1,118 @@
+"""Training one network from one seed: a loop that reads from top to bottom, can be killed, and goes on where it was.
+
+Nothing random is remembered: the order of the data and the scheduled sampling are functions of (seed, step), so a
+checkpoint is weights, optimizer and step, and a resumed run takes exactly the steps that the interrupted one would have.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.checkpoint import Checkpoint, Progress
+from benchmarks.evaluation import evaluate, squared_error
+from benchmarks.network import Predictor
+from benchmarks.settings import SamplingSettings, TrainingSettings
+from datasets import Sequences
+
+ORDER, SAMPLING = 0, 1  # what a random stream is for: the first entry of its seed
+
+
+@dataclass
+class Trained:
+    """What training gave: `status` ok or diverged, the curve, and the step whose weights the network now has."""
+
+    status: str
+    reason: str
+    best_step: int
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    network: Predictor,
+    train_set: Sequences,
+    validation_set: Sequences,
+    settings: TrainingSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    on_step: Callable[[int, float], None],
+) -> Trained:
+    """Trains `network`, leaves in it the weights that did best on `validation_set`, and says how it went.
+
+    Every `validate_every` steps: closed-loop validation MSE, a row of the curve, a checkpoint. `on_step` receives the
+    number of steps done and the loss. A loss that is not finite ends the training as diverged.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    progress = checkpoint.load(network, optimizer) or _before_training(network, validation_set, settings, device)
+    losses: list[float] = []
+    for step in range(progress.step, settings.steps):
+        frames = torch.from_numpy(train_set.batch(batch_indices(len(train_set), settings.batch, seed, step))).to(device)
+        share = torch.from_numpy(true_share(settings.sampling, frames.shape[:2], train_set.observed, seed, step))
+        predictions, _ = network(frames, train_set.observed, share.to(device))
+        loss = torch.nn.functional.mse_loss(predictions, frames[:, 1:])
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            return Trained("diverged", f"loss {losses[-1]} at step {step + 1}", progress.best_step, progress.curve)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if settings.clip is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+        optimizer.step()
+        on_step(step + 1, losses[-1])
+        if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
+            error = _validate(network, validation_set, settings, device)
+            progress.note(step + 1, float(np.mean(losses)), error, network)
+            checkpoint.save(network, optimizer, progress)
+            losses.clear()
+    network.load_state_dict(progress.best)
+    return Trained("ok", "", progress.best_step, progress.curve)
+
+
+def batch_indices(available: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
+    """Which training sequences a step sees: a fresh shuffle each epoch, the same for every neuron with this seed."""
+    steps_an_epoch = max(1, available // batch)
+    epoch, place = divmod(step, steps_an_epoch)
+    order = np.random.default_rng([ORDER, seed, epoch]).permutation(available)
+    return order[place * batch : (place + 1) * batch]
+
+
+def true_share(
+    settings: SamplingSettings, batch_and_length: tuple[int, ...], observed: int, seed: int, step: int
+) -> NDArray[np.float32]:
+    """Scheduled sampling: 1 where a later input is the true frame, 0 where it is the own prediction.
+
+    Shape [B, T - observed - 1]; the share of ones starts at `start`, falls by `fall` a step, and is 0 from `stop` on.
+    """
+    share = max(0.0, settings.start - settings.fall * step) if step < settings.stop else 0.0
+    sequences, length = batch_and_length
+    draws = np.random.default_rng([SAMPLING, seed, step]).random((sequences, length - observed - 1))
+    return (draws < share).astype(np.float32)
+
+
+def learning_rate(settings: TrainingSettings, step: int) -> float:
+    """Linear warm-up over the first `warm_up` share of the steps, then a half cosine down to the final rate."""
+    warm = round(settings.warm_up * settings.steps)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / warm
+    way = (step - warm) / max(1, settings.steps - warm)
+    span = settings.learning_rate - settings.final_learning_rate
+    return settings.final_learning_rate + span * (1 + math.cos(math.pi * way)) / 2
+
+
+def _before_training(
+    network: Predictor, validation_set: Sequences, settings: TrainingSettings, device: torch.device
+) -> Progress:
+    progress = Progress()
+    progress.note(0, math.nan, _validate(network, validation_set, settings, device), network)
+    return progress
+
+
+def _validate(network: Predictor, split: Sequences, settings: TrainingSettings, device: torch.device) -> float:
+    return squared_error(evaluate(network, split, settings.batch, device).predicted, split)
+

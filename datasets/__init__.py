@@ -1,0 +1,72 @@
+"""What neurons are tried on: one public file of this folder is one dataset, and the folder is the registry.
+
+    datasets.available()                                          names, sorted
+    datasets.prepare("moving_mnist", root, folder, canvas=64)     makes the canonical form
+    datasets.open("moving_mnist", folder, "test")                 opens a split of it
+
+A dataset file has a docstring that is its card and `prepare(root, out, **params)`.
+"""
+
+import difflib
+import inspect
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from datasets._dataset import SPLITS, DatasetError, Sequences, open_split, read_card
+
+__all__ = ["SPLITS", "DatasetError", "Sequences", "available", "card", "open", "prepare"]
+
+
+def available() -> list[str]:
+    """Names of all datasets: the public files of this folder, sorted."""
+    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def prepare(name: str, root: Path, out: Path, **params: Any) -> None:
+    """Makes the canonical form of dataset `name` in the folder `out`, whole or not at all.
+
+    `root` is where the user keeps official files. Raises DatasetError for what a user can get wrong.
+    """
+    make = _module(name).prepare
+    known = list(inspect.signature(make).parameters)[2:]
+    for param in params:
+        if param not in known:
+            raise DatasetError(f"dataset {name!r}: unknown parameter {param!r}; {_near(param, known)}")
+    missing = [param for param in known if param not in params]
+    if missing:
+        raise DatasetError(f"dataset {name!r}: parameter {missing[0]!r} is missing from params.yaml")
+    make(root, out, **params)
+
+
+def open(name: str, folder: Path, split: str) -> Sequences:
+    """A split (train, validation or test) of the dataset `name` prepared in `folder`, memory-mapped."""
+    return open_split(folder, split, _how(name))
+
+
+def card(name: str, folder: Path, wanted: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The card of the dataset prepared in `folder`; with `wanted`, one prepared with other parameters is refused."""
+    found = read_card(folder, _how(name))
+    if wanted is not None and found["params"] != wanted:
+        params = found["params"]
+        key = next(k for k in sorted({*params, *wanted}) if params.get(k) != wanted.get(k))
+        raise DatasetError(
+            f"{folder}: stale, prepared with {key}={params.get(key)!r}, params.yaml has {wanted.get(key)!r};"
+            f" run `{_how(name)}`"
+        )
+    return found
+
+
+def _how(name: str) -> str:
+    return f"python -m benchmarks.prepare --dataset {name}"
+
+
+def _module(name: str) -> Any:
+    if name not in available():
+        raise DatasetError(f"unknown dataset {name!r}; {_near(name, available())}")
+    return import_module(f"datasets.{name}")
+
+
+def _near(name: str, known: list[str]) -> str:
+    return f"did you mean {' or '.join(difflib.get_close_matches(name, known, n=3) or known)}?"
