@@ -1,0 +1,110 @@
+"""Stage `report`: renders all results of a profile.
+
+    python -m benchmarks.report
+
+Writes reports/, whole or not at all: results.csv (the tidy table that all else is drawn from), table.md, table.tex,
+figures/ and index.html, one page that needs no network. No time of day is written: the same results give the same bytes.
+"""
+
+import base64
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks import command, samples, settings
+from benchmarks.command import Cell
+from benchmarks.files import ResultsError
+from benchmarks.report.collect import ROOT, collect, described
+from benchmarks.report.figures import Painter, draw, encoded, save
+from benchmarks.report.summary import findings, summarise
+from benchmarks.report.tables import banner, environment, tables
+from benchmarks.settings import Settings
+
+OUT = Path("reports")
+
+
+def main() -> None:
+    """Renders the report of one profile."""
+    parser = command.parser("report", "Render tables, figures and the page from the results.")
+    parser.add_argument("--keep-going", action="store_true", help="show cells whose results are missing, and exit 0")
+    options = parser.parse_args()
+    loaded = settings.load()
+    profile = options.profile or loaded.profile
+    table = collect(loaded, profile, options.keep_going)
+    with tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
+        made = Path(temporary) / "reports"
+        (made / "figures").mkdir(parents=True)
+        table.to_csv(made / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
+        sections = [section(loaded, profile, dataset, table, made / "figures") for dataset in loaded.datasets]
+        for template, name in (("table.md", "table.md"), ("table.tex", "table.tex"), ("page.html", "index.html")):
+            text = environment().get_template(template).render(profile=profile, sections=sections)
+            (made / name).write_text(text)
+        shutil.rmtree(OUT, ignore_errors=True)
+        made.rename(OUT)
+    print(f"{OUT / 'index.html'}: {profile} profile, {', '.join(loaded.datasets)}")
+
+
+def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    """Everything that the templates show of one dataset; its figures are written to `folder`."""
+    own = table[table["dataset"] == dataset]
+    lines = summarise(table, dataset)
+    known = described(loaded, profile, dataset)
+    budget = banner(profile, loaded.cell(profile, dataset), known)
+    painter = Painter(own, list(loaded.neurons))
+    figures = []
+    for name, title, figure in _figures(painter, loaded, profile, dataset, known["card"]):
+        save(figure, folder / f"{dataset}-{name}")
+        form = "png" if name.startswith(("strip", "overview")) else "svg"
+        mime = "image/png" if form == "png" else "image/svg+xml"
+        data = base64.b64encode(encoded(figure, form)).decode()
+        figures.append({"name": name, "title": title, "source": f"data:{mime};base64,{data}"})
+    return {
+        "name": dataset,
+        "title": known["card"]["title"] if known["card"] else dataset,
+        "banner": budget,
+        "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in ("Profile", "Training", "Device")) + ".",
+        "findings": findings(lines),
+        "tables": tables(lines),
+        "figures": figures,
+    }
+
+
+def _figures(
+    painter: Painter, loaded: Settings, profile: str, dataset: str, card: dict[str, Any] | None
+) -> list[tuple[str, str, Figure]]:
+    """The figures that the results allow, as (name, title, figure): the sample pictures may be missing."""
+    drawn = [
+        ("learning", "Learning curves (band: least to greatest seed)", draw(painter.learning_curves)),
+        ("frames", "Error by predicted frame (bars: standard deviation over seeds)", draw(painter.error_by_frame)),
+        ("time", "Error against time", draw(painter.error_against, "train_step_ratio", "training step relative to LIF")),
+        ("spikes", "Error against spikes", draw(painter.error_against, "firing_rate", "firing rate (spikes per neuron and step)")),
+    ]
+    if card is None:
+        return drawn
+    shape = tuple(card["files"]["test"]["shape"][2:])
+    base = Cell(profile, dataset, "", {}, loaded.cell(profile, dataset)).results
+    try:
+        truth = samples.read(base / "truth.png", shape)
+    except ResultsError:
+        return drawn
+    predictions: dict[str, np.ndarray[Any, np.dtype[np.uint8]]] = {}
+    for neuron in painter.neurons:
+        try:
+            predictions[neuron] = samples.read(base / neuron / "predictions.png", shape)
+        except ResultsError:
+            continue
+    overview = draw(painter.overview, truth, predictions, card["observed"])
+    strips = [
+        (f"strip-{neuron}", f"{painter.label[neuron]}: truth, prediction, error", draw(painter.strip, truth, own, card["observed"]))
+        for neuron, own in predictions.items()
+    ]
+    return [("overview", "Test error of every seed, and one test sequence continued", overview), *drawn, *strips]
+
+
+if __name__ == "__main__":
+    command.run(main)

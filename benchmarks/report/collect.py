@@ -1,0 +1,133 @@
+"""The one tidy long table that every table, figure and check reads, gathered from the files under results/.
+
+Columns: profile, dataset, neuron, group, seed, status, metric, value. A metric that belongs to a place is named
+`metric@place`: `mse@3` is the error of the third predicted frame, `validation_mse@400` that after 400 steps,
+`firing_rate@1` that of the first layer. Costs have no seed. A cell that did not end well has one row a seed (or one
+row), with no metric, whose status says why: nothing disappears.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.files import ResultsError, read_json
+from benchmarks.settings import Settings
+
+COLUMNS = ["profile", "dataset", "neuron", "group", "seed", "status", "metric", "value"]
+ROOT = Path("results")
+Row = dict[str, Any]
+
+
+def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
+    """The table of all cells that params.yaml lists, in its order, and of the trivial predictors.
+
+    A file that is missing or of another format raises ResultsError; with `keep_going` it becomes a row that says so.
+    """
+    rows: list[Row] = []
+    for dataset in settings.datasets:
+        folder = ROOT / profile / dataset
+        rows += _guarded({"neuron": "trivial", "group": "trivial"}, keep_going, _trivial, folder)
+        for neuron in settings.neurons:
+            own = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, folder / neuron)
+            group = own[0]["group"]
+            own += _guarded({"neuron": neuron, "group": group}, keep_going, _cost, folder / neuron, group)
+            rows += [{"dataset": dataset, **row} for row in own]
+        rows = [{"dataset": dataset, **row} for row in rows]
+    table = pd.DataFrame([{"profile": profile, **row} for row in rows], columns=COLUMNS)
+    return table.astype({"seed": "Int64", "value": "float64"})
+
+
+def described(settings: Settings, profile: str, dataset: str) -> dict[str, Any]:
+    """The dataset's card and the machines its cells ran on, as far as their files are there and readable."""
+    folder = ROOT / profile / dataset
+    found: dict[str, Any] = {"card": None, "machines": []}
+    try:
+        found["card"] = read_json(folder / "trivial.json")["card"]
+    except ResultsError:
+        pass
+    for neuron in settings.neurons:
+        for name in ("run.json", "cost.json"):
+            try:
+                content = read_json(folder / neuron / name)
+            except ResultsError:
+                continue
+            found["machines"].append(content.get("machine", content))
+    return found
+
+
+def _guarded(names: Row, keep_going: bool, read: Any, *arguments: Any) -> list[Row]:
+    try:
+        return [{**names, **row} for row in read(*arguments)]
+    except ResultsError as error:
+        if not keep_going:
+            raise
+        return [{**names, "seed": None, "status": f"failed ({error})", "metric": None, "value": None}]
+
+
+def _trivial(folder: Path) -> list[Row]:
+    rows = []
+    for name, summary in read_json(folder / "trivial.json")["predictors"].items():
+        ended = {"neuron": name, "group": "trivial", "seed": 0, "status": "ok"}
+        rows += [{**ended, "metric": metric, "value": value} for metric, value in _scores(summary)]
+    return rows
+
+
+def _accuracy(folder: Path) -> list[Row]:
+    content = read_json(folder / "accuracy.json")
+    rows: list[Row] = []
+    for record in content["seeds"]:
+        ended = {"group": content["group"] or "", "seed": record["seed"], "status": _status(record)}
+        if record["status"] != "ok":
+            rows.append({**ended, "metric": None, "value": None})
+            continue
+        values = dict(_scores(record["test"]))
+        values |= {"best_step": record["best_step"]}
+        values |= {f"{name}_parameters": count for name, count in content["parameters"].items()}
+        if "firing_rate" in record:
+            values |= {f"firing_rate@{i}": rate for i, rate in enumerate(record["firing_rate"], start=1)}
+            values |= {"sparsity": record["sparsity"], "firing_rate": 1 - record["sparsity"]}
+        rows += [{**ended, "metric": metric, "value": value} for metric, value in values.items()]
+    return rows + _curves(folder / "curves.csv", rows)
+
+
+def _curves(path: Path, rows: list[Row]) -> list[Row]:
+    """The learning curves of the seeds that `rows` has; those of a diverged seed end where it did."""
+    try:
+        curves = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: no readable curves ({error}); run `dvc repro`") from None
+    ended = {row["seed"]: {key: row[key] for key in ("group", "seed", "status")} for row in rows}
+    return [
+        {**ended[seed], "metric": f"{metric}@{step}", "value": value}
+        for seed, step, *values in curves.itertuples(index=False)
+        for metric, value in zip(("train_loss", "validation_mse"), values, strict=True)
+        if pd.notna(value)
+    ]
+
+
+def _cost(folder: Path, group: str) -> list[Row]:
+    content = read_json(folder / "cost.json")
+    ended = {"group": group, "seed": None, "status": _status(content)}
+    if content["status"] != "ok":
+        return [{**ended, "metric": None, "value": None}]
+    values = {}
+    for what, times in content["time"].items():
+        low, high = times["quartiles"]
+        values |= {f"{what}_ms": 1e3 * times["median"], f"{what}_iqr_ms": 1e3 * (high - low)}
+        values |= {f"{what}_ratio": times["ratio_to_lif"]}
+    values |= {f"{what}_mib": size / 2**20 for what, size in content["memory"].items()}
+    return [{**ended, "metric": metric, "value": value} for metric, value in values.items()]
+
+
+def _scores(summary: dict[str, Any]) -> list[tuple[str, float]]:
+    overall = list(summary["overall"].items())
+    return overall + [
+        (f"{metric}@{frame}", value)
+        for metric, values in summary["frames"].items()
+        for frame, value in enumerate(values, start=1)
+    ]
+
+
+def _status(record: dict[str, Any]) -> str:
+    return f"{record['status']} ({record['reason']})" if record["reason"] else str(record["status"])

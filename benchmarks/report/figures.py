@@ -1,0 +1,189 @@
+"""The figures: learning curves, error by frame, error against time and spikes, strips of predictions.
+
+Drawn from the tidy table alone (and the sample pictures); the same table gives the same bytes. A neuron has the same
+colour and marker in every figure, by its place in params.yaml.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks.files import replacing
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; then the same again with other markers
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = "osD^vPX*<>hd"
+STYLE = {
+    "svg.hashsalt": "spiking",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.dpi": 150,
+}
+TRIVIAL = {"copy_last": ":", "mean_frame": "--", "black": "-."}
+
+
+class Painter:
+    """Draws the figures of one dataset; `table` holds that dataset's rows only."""
+
+    def __init__(self, table: pd.DataFrame, neurons: list[str]) -> None:
+        self.table = table[table["metric"].notna() & (table["status"] == "ok")]
+        self.neurons = [name for name in neurons if name in set(self.table["neuron"])]
+        self.look = {
+            name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(neurons)
+        }
+        groups = self.table.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
+        self.label = {name: f"{name} (artificial)" if groups.get(name) == "artificial" else name for name in neurons}
+
+    def learning_curves(self) -> Figure:
+        """Validation MSE over training steps: mean of the seeds, band from the least to the greatest."""
+        figure, axes = _panel("training step", "validation MSE ↓")
+        for name in self.neurons:
+            curve = self._places(name, "validation_mse")
+            curve = curve.loc[:, curve.columns > 0]  # before training errors are off the scale
+            axes.fill_between(curve.columns, curve.min(), curve.max(), color=self.look[name]["color"], alpha=0.15, lw=0)
+            axes.plot(curve.columns, curve.mean(), label=self.label[name], markersize=4, **self.look[name])
+        axes.legend(ncols=2)
+        return figure
+
+    def error_by_frame(self) -> Figure:
+        """Test MSE of each predicted frame: mean of the seeds with standard deviation; trivial predictors in grey."""
+        figure, axes = _panel("predicted frame", "test MSE ↓")
+        for name, style in TRIVIAL.items():
+            frames = self._places(name, "mse")
+            if frames.size:
+                axes.plot(frames.columns, frames.mean(), color="0.5", ls=style, label=name)
+        for name in self.neurons:
+            frames = self._places(name, "mse")
+            spread = frames.std(ddof=1) if len(frames) > 1 else None
+            axes.errorbar(frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **self.look[name])
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(ncols=2)
+        return figure
+
+    def error_against(self, metric: str, label: str) -> Figure:
+        """Test MSE against a cost: a dot a seed, a large marker for the mean."""
+        figure, axes = _panel(label, "test MSE ↓")
+        for name in self.neurons:
+            own = self.table[self.table["neuron"] == name]
+            errors = own.loc[own["metric"] == "mse"].set_index("seed")["value"]
+            costs = own.loc[own["metric"] == metric].set_index("seed")["value"]
+            if errors.empty or costs.empty:
+                continue
+            per_seed = costs.reindex(errors.index) if costs.index.notna().all() else np.full(len(errors), costs.iloc[0])
+            axes.scatter(per_seed, errors, s=12, alpha=0.5, **self.look[name])
+            axes.scatter(costs.mean(), errors.mean(), s=70, edgecolor="white", label=self.label[name], **self.look[name])
+        for name in TRIVIAL:
+            own = self.table[(self.table["neuron"] == name) & (self.table["metric"] == "mse")]
+            if name != "copy_last" and len(own):  # far off the scale, it would squeeze the rest
+                axes.axhline(own["value"].iloc[0], color="0.5", ls=TRIVIAL[name], lw=1)
+                axes.annotate(name, (1, own["value"].iloc[0]), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+        axes.legend(ncols=2)
+        return figure
+
+    def overview(self, truth: NDArray[np.uint8], predictions: dict[str, NDArray[np.uint8]], observed: int) -> Figure:
+        """The result at a glance: every seed's test MSE, and one test sequence as each neuron continues it."""
+        rows = [name for name in self.neurons if name in predictions]
+        figure = Figure(figsize=(11, 0.62 * (len(rows) + 1) + 1.0), layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
+        axes = left.subplots()
+        for place, name in enumerate(self.neurons):
+            errors = self.table.query("neuron == @name and metric == 'mse'")["value"]
+            axes.scatter(errors, np.full(len(errors), place), s=16, alpha=0.6, **self.look[name])
+            axes.scatter(errors.mean(), place, s=80, edgecolor="white", **self.look[name])
+        for name in ("mean_frame", "black"):
+            errors = self.table.query("neuron == @name and metric == 'mse'")["value"]
+            if len(errors):
+                axes.axvline(errors.iloc[0], color="0.5", ls=TRIVIAL[name], lw=1)
+                axes.annotate(name, (errors.iloc[0], 1), xycoords=("data", "axes fraction"), ha="right", va="bottom", rotation=0, color="0.4", fontsize=7)
+        axes.set_yticks(range(len(self.neurons)), [self.label[name] for name in self.neurons])
+        axes.invert_yaxis()
+        axes.set_xlabel("test MSE ↓  (dots: seeds; large: mean; grey: trivial predictors)")
+        strips = right.subplots(len(rows) + 1, 1)
+        for at, (name, frames) in zip(np.atleast_1d(strips), [("truth", truth), *((n, predictions[n]) for n in rows)], strict=True):
+            blank = np.zeros((observed, *frames.shape[2:]), dtype=np.uint8) + 255
+            shown = frames[0] if name == "truth" else np.concatenate([blank, frames[0]])
+            _show(at, _in_a_row(shown), name)
+        return figure
+
+    def strip(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], observed: int) -> Figure:
+        """Truth, prediction and error (black none, white full) of every sample sequence of one neuron."""
+        count, length = truth.shape[:2]
+        width = 8.0
+        figure = Figure(figsize=(width, 3 * count * (width / length) * 1.06), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(3 * count, 1))
+        for i in range(count):
+            error = np.abs(predicted[i].astype(int) - truth[i, observed:]).astype(np.uint8)
+            blank = np.full((observed, *truth.shape[2:]), 255, dtype=np.uint8)
+            for at, (name, frames) in zip(
+                axes[3 * i : 3 * i + 3],
+                [("truth", truth[i]), ("prediction", np.concatenate([blank, predicted[i]])), ("error", np.concatenate([blank, error]))],
+                strict=True,
+            ):
+                _show(at, _in_a_row(frames), name)
+        return figure
+
+    def _places(self, neuron: str, metric: str) -> pd.DataFrame:
+        """The values of `metric@place` of a neuron: a row a seed, a column a place, in order."""
+        own = self.table[(self.table["neuron"] == neuron) & self.table["metric"].str.startswith(f"{metric}@")]
+        own = own.assign(place=own["metric"].str.split("@").str[1].astype(int))
+        return own.pivot(index="seed", columns="place", values="value").sort_index(axis=1)
+
+
+def draw(make: Any, *arguments: Any) -> Figure:
+    """Draws with the suite's style, leaving matplotlib's settings as they were."""
+    with mpl.rc_context(STYLE):
+        figure: Figure = make(*arguments)
+        return figure
+
+
+def encoded(figure: Figure, form: str) -> bytes:
+    """The figure as svg or png, without a date or a version in it."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as path.svg and path.png."""
+    for form in ("svg", "png"):
+        target = path.with_suffix(f".{form}")
+        with replacing(target) as temporary:
+            temporary.write_bytes(encoded(figure, form))
+
+
+def _panel(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.6, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return figure, axes
+
+
+def _in_a_row(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames [T, C, H, W] side by side, channels below each other, with a grey line between."""
+    t, c, h, w = frames.shape
+    tall = frames.reshape(t, c * h, w)
+    return np.concatenate([np.pad(frame, ((0, 0), (0, 1)), constant_values=160) for frame in tall], axis=1)
+
+
+def _show(axes: Axes, picture: NDArray[np.uint8], label: str) -> None:
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

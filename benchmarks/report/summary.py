@@ -1,0 +1,145 @@
+"""What the tables say: mean, spread and rank of every neuron, and its paired difference to LIF."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+from benchmarks.metrics import METRICS
+
+REFERENCE = "lif"
+HEADLINE = "mse"
+RESAMPLES = 10_000
+UNRANKED = ("artificial", "trivial")  # shown for scale, never best or second: they are another kind of thing
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the tables: the metric it shows, its heading, and how its numbers are written."""
+
+    metric: str
+    heading: str
+    digits: int
+    lower_is_better: bool | None = None  # None: not ranked
+    meaning: str = ""
+
+
+COLUMNS = [
+    *(
+        Column(name, f"{metric.label} {metric.arrow}", digits, metric.lower_is_better, metric.description)
+        for (name, metric), digits in zip(METRICS.items(), (2, 1, 2, 4, 4), strict=True)
+    ),
+    Column("network_parameters", "parameters", 0, None, "learnable numbers of the whole network"),
+    Column("firing_rate", "firing rate", 3, None, "spikes per neuron and step, all layers and all test sequences"),
+    Column("train_step_ms", "train step, ms", 1, None, "median time of one training step of one batch"),
+    Column("train_step_ratio", "train × LIF", 2, None, "training step relative to LIF, measured in turn with it"),
+    Column("inference_ms", "inference, ms", 1, None, "median time of predicting one batch in closed loop"),
+    Column("inference_ratio", "inference × LIF", 2, None, "inference relative to LIF, measured in turn with it"),
+    Column("saved_for_backward_mib", "saved, MiB", 1, None, "memory that autograd keeps for one backward pass"),
+    Column("peak_resident_mib", "peak RAM, MiB", 0, None, "peak resident size of a fresh process that trains"),
+    Column("peak_allocated_mib", "peak GPU, MiB", 0, None, "peak memory allocated on the GPU"),
+]
+
+
+@dataclass
+class Entry:
+    """A number of a table: mean, standard deviation over seeds, count, and 1 or 2 where it is best or second."""
+
+    mean: float
+    sd: float
+    n: int
+    rank: int = 0
+
+
+@dataclass
+class Line:
+    """A row of a table: one neuron or trivial predictor on one dataset."""
+
+    neuron: str
+    group: str
+    status: str
+    entries: dict[str, Entry] = field(default_factory=dict)
+    difference: tuple[float, float, float] | None = None  # of MSE to LIF, paired by seed: mean, low, high
+
+
+def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
+    """The lines of a dataset's table, in the order of params.yaml; trivial predictors first."""
+    own = table[table["dataset"] == dataset]
+    lines = []
+    for neuron, rows in own.groupby("neuron", sort=False):
+        bad = rows[rows["status"] != "ok"]
+        groups = [group for group in rows["group"] if group]
+        line = Line(str(neuron), groups[0] if groups else "", "ok" if bad.empty else bad["status"].iloc[0])
+        for column in COLUMNS:
+            values = rows.loc[(rows["metric"] == column.metric) & (rows["status"] == "ok"), "value"]
+            if len(values):
+                sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+                line.entries[column.metric] = Entry(float(values.mean()), sd, len(values))
+        if neuron != REFERENCE and line.group != "trivial":
+            line.difference = paired_difference(own, str(neuron))
+        lines.append(line)
+    for column in COLUMNS:
+        _rank(lines, column)
+    return lines
+
+
+def paired_difference(table: pd.DataFrame, neuron: str) -> tuple[float, float, float] | None:
+    """Mean over seeds of MSE(neuron) - MSE(LIF) with the same seed, and its 95 % bootstrap interval.
+
+    None without at least two seeds that both have.
+    """
+    scores = table[(table["metric"] == HEADLINE) & (table["status"] == "ok")]
+    by_seed = scores.pivot(index="seed", columns="neuron", values="value")
+    if neuron not in by_seed or REFERENCE not in by_seed:
+        return None
+    differences = (by_seed[neuron] - by_seed[REFERENCE]).dropna().to_numpy(dtype=float)
+    if len(differences) < 2:
+        return None
+    if np.ptp(differences) == 0:
+        return float(differences[0]), float(differences[0]), float(differences[0])
+    rng = np.random.default_rng(0)
+    interval = bootstrap((differences,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng).confidence_interval
+    return float(differences.mean()), float(interval.low), float(interval.high)
+
+
+def findings(lines: list[Line]) -> list[str]:
+    """What the numbers decide, in words computed from them."""
+    said = []
+    by_name = {line.neuron: line for line in lines}
+    trivial = [line for line in lines if line.group == "trivial" and HEADLINE in line.entries]
+    trained = [line for line in lines if line.group not in UNRANKED and HEADLINE in line.entries]
+    stc = by_name.get("stc_lif")
+    if stc and stc.difference:
+        mean, low, high = stc.difference
+        verdict = "beats" if high < 0 else "loses to" if low > 0 else "cannot be told from"
+        said.append(
+            f"STC-LIF {verdict} LIF: its MSE differs by {mean:+.2f} (95 % interval {low:+.2f} to {high:+.2f},"
+            f" {stc.entries[HEADLINE].n} seeds)."
+        )
+    if trivial and trained:
+        least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
+        bar = least.entries[HEADLINE].mean
+        worse = [line.neuron for line in trained if line.entries[HEADLINE].mean >= bar]
+        verdict = f"all but {', '.join(worse)} beat" if worse else "all beat"
+        said.append(f"Of {len(trained)} trained spiking neurons {verdict} the best trivial predictor ({least.neuron}, {bar:.2f}).")
+    bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
+    said += [f"Not every cell ended well. {text}." for text in bad]
+    return said
+
+
+def shown_columns(lines: list[Line]) -> list[Column]:
+    """The columns that any line has a number for."""
+    return [column for column in COLUMNS if any(column.metric in line.entries for line in lines)]
+
+
+def _rank(lines: list[Line], column: Column) -> None:
+    """Marks best and second; equal means share a rank."""
+    if column.lower_is_better is None:
+        return
+    ranked = [line.entries[column.metric] for line in lines if line.group not in UNRANKED and column.metric in line.entries]
+    sign = 1 if column.lower_is_better else -1
+    levels = sorted({sign * entry.mean for entry in ranked})[:2]
+    for entry in ranked:
+        if sign * entry.mean in levels:
+            entry.rank = levels.index(sign * entry.mean) + 1

@@ -1,0 +1,137 @@
+"""Tables as text: the same cells for Markdown, LaTeX and the page, dressed by a template each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from benchmarks.report.summary import Column, Entry, Line, shown_columns
+from benchmarks.settings import CellSettings
+
+ACCURACY = ("mse", "mae", "psnr", "ssim", "ssim_r1")
+GROUPS = {
+    "trivial": "trivial",
+    "paper": "paper",
+    "stc": "STC",
+    "snntorch": "snnTorch",
+    "norse": "Norse",
+    "spikingjelly": "SpikingJelly",
+    "artificial": "artificial, not spiking",
+    "own": "own",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text and its rank (1 best, 2 second, 0 neither)."""
+
+    text: str
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows of cells; a row that says why a cell has no numbers has its status instead."""
+
+    title: str
+    headings: list[str]
+    rows: list[tuple[Line, list[Cell]]]
+    notes: list[str]
+
+
+def tables(lines: list[Line]) -> list[Table]:
+    """The accuracy table and the cost table of a dataset."""
+    columns = shown_columns(lines)
+    accuracy = [column for column in columns if column.metric in ACCURACY]
+    cost = [column for column in columns if column.metric not in ACCURACY]
+    by_accuracy = [
+        (line, [*(_cell(line.entries.get(c.metric), c) for c in accuracy), Cell(_difference(line)), Cell(_count(line))])
+        for line in lines
+    ]
+    by_cost = [(line, [_cell(line.entries.get(c.metric), c) for c in cost]) for line in lines if line.group != "trivial"]
+    ranked = "Bold: best spiking neuron; underlined: second. Mean ± standard deviation over seeds, n of them."
+    return [
+        Table("Accuracy", [*(c.heading for c in accuracy), "ΔMSE to LIF", "n"], by_accuracy, [ranked, *_meanings(accuracy)]),
+        Table("Cost", [c.heading for c in cost], by_cost, _meanings(cost)),
+    ]
+
+
+def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[tuple[str, str]]:
+    """The budget under which all numbers of a dataset were made: (what, value)."""
+    data, network, training = cell.data, cell.network, cell.training
+    counts = data.get("sequences", {})
+    card = described["card"] or {}
+    machines = described["machines"]
+    versions = _distinct(" ".join(f"{k} {v}" for k, v in machine["versions"].items()) for machine in machines)
+    return [
+        ("Profile", profile),
+        ("Data", f"{card.get('title', 'unknown')} ({card.get('kind', 'unknown')}), {_shape(card)}"),
+        ("Sequences", ", ".join(f"{count} {split}" for split, count in counts.items())),
+        ("Network", f"{network.layers} layers of {network.channels} channels, patch {network.patch}"),
+        ("Training", f"{training.steps} steps of {training.batch} sequences, Adam {training.learning_rate:g}, {training.seeds} seeds"),
+        ("Selection", f"best of every {training.validate_every} steps on the validation split; the test split is used once"),
+        ("Device", _distinct(f"{machine['device']}, {machine['threads']} thread a seed" for machine in machines)),
+        ("Versions", versions),
+        ("Revision", _distinct(machine["revision"] for machine in machines)),
+    ]
+
+
+def environment() -> Environment:
+    """The templates of this folder; an undefined name in one is an error."""
+    made = Environment(
+        loader=PackageLoader("benchmarks.report", "templates"),
+        autoescape=lambda name: bool(name and name.endswith(".html")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["latex"] = latex
+    made.globals["group_names"] = GROUPS
+    return made
+
+
+def latex(text: str) -> str:
+    """Text with LaTeX's own characters escaped and the signs that the tables use written as it writes them."""
+    special = {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
+        "×": r"$\times$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
+    }  # fmt: skip
+    return "".join(special.get(character, character) for character in text)
+
+
+def _cell(entry: Entry | None, column: Column) -> Cell:
+    if entry is None:
+        return Cell("–")
+    text = f"{entry.mean:,.{column.digits}f}"
+    if entry.n > 1 and column.metric in (*ACCURACY, "firing_rate"):
+        text += f" ± {entry.sd:.{column.digits}f}"
+    return Cell(text, entry.rank)
+
+
+def _difference(line: Line) -> str:
+    if line.difference is None:
+        return "–"
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*line.difference).replace("-", "−")
+
+
+def _count(line: Line) -> str:
+    return str(max((entry.n for entry in line.entries.values()), default=0)) if line.group != "trivial" else "–"
+
+
+def _meanings(columns: list[Column]) -> list[str]:
+    return [f"{column.heading}: {column.meaning}." for column in columns]
+
+
+def _shape(card: dict[str, Any]) -> str:
+    files = card.get("files")
+    if not files:
+        return "shape unknown"
+    _, _, c, h, w = files["test"]["shape"]
+    return f"{c} x {h} x {w}, {card['observed']} frames observed, {card['predicted']} predicted"
+
+
+def _distinct(texts: Any) -> str:
+    """The one text that all machines share, or all that there are."""
+    return "; ".join(dict.fromkeys(texts)) or "unknown"
