@@ -36,8 +36,8 @@ def evaluate(network: Predictor, sequences: Sequences, batch: int, device: torch
             frames = torch.from_numpy(sequences.batch(slice(start, start + batch))).to(device)
             predictions, outputs = network(frames, sequences.observed)
             predicted.append(predictions[:, sequences.observed - 1 :].cpu().numpy())
-            for i, output in enumerate(outputs):
-                check_output(network.neuron, output)
+            for i, (neuron, output) in enumerate(zip(network.neurons_by_layer(), outputs, strict=True)):
+                check_output(neuron, output)
                 active[i] += torch.count_nonzero(output).item()
                 elements[i] += output.numel()
     network.train()
@@ -54,4 +54,4 @@ def squared_error(predicted: NDArray[Any], sequences: Sequences) -> float:
     for start in range(0, len(predicted), 64):
         true = sequences.batch(slice(start, start + 64))[:, sequences.observed :]
         total += float(np.square(predicted[start : start + 64].astype(np.float64) - true).sum())
-    return total / (predicted.shape[0] * predicted.shape[1])
+    return total / float(predicted.shape[0] * predicted.shape[1])

@@ -26,7 +26,7 @@ from benchmarks import command, machine
 from benchmarks.command import Cell, one_line
 from benchmarks.files import replacing, rounded, write_json
 from benchmarks.network import Predictor
-from neurons import NeuronError, Unsupported
+from neurons import NeuronError, UnsupportedError
 
 REFERENCE = "lif"
 WARM_UP = 3  # untimed calls of each before the first timed one
@@ -146,12 +146,16 @@ def measure(cell: Cell) -> tuple[dict[str, Any], pd.DataFrame]:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         memory = pool.submit(peak_memory, cell).result()
     memory["saved_for_backward"] = saved_bytes(own.loss, own.network)
-    return {"time": rounded(time_summary(times)), "memory": memory, "group": own.network.neuron.group}, times
+    return {
+        "time": rounded(time_summary(times)),
+        "memory": memory,
+        "group": own.network.neurons_by_layer()[0].group,
+    }, times
 
 
 def main() -> None:
     """Measures one cell."""
-    options = command.cell_parser("measure", "Measure time and memory of one neuron, interleaved with LIF.").parse_args()
+    options = command.cell_parser("measure", "Measure time and memory of one neuron, in turn with LIF.").parse_args()
     cell = command.cell(options)
     datasets.card(cell.dataset, cell.data, wanted=cell.settings.data)
     try:
@@ -162,7 +166,7 @@ def main() -> None:
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
         killed = isinstance(error, BrokenProcessPool)
         reason = "the process was killed, most likely for want of memory" if killed else one_line(error)
-        status = "unsupported" if isinstance(error, Unsupported) else "failed"
+        status = "unsupported" if isinstance(error, UnsupportedError) else "failed"
         if not options.keep_going:
             raise NeuronError(f"{cell.neuron} on {cell.dataset}: {status}: {reason}") from error
         print(f"{cell.neuron} on {cell.dataset}: {status}: {reason}", file=sys.stderr)

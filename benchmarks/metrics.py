@@ -91,8 +91,8 @@ def _difference(predicted: Array, true: Array) -> Array:
 def _ssim(predicted: Array, true: Array, data_range: float) -> Array:
     clipped = _clip(predicted).astype(np.float64)
     pairs = zip(clipped, true.astype(np.float64), strict=True)
+    likeness: Any = structural_similarity
     frames = [
-        [structural_similarity(p, t, channel_axis=0, data_range=data_range) for p, t in zip(*pair, strict=True)]
-        for pair in pairs
+        [likeness(p, t, channel_axis=0, data_range=data_range) for p, t in zip(*pair, strict=True)] for pair in pairs
     ]
     return np.mean(np.asarray(frames), axis=0)

@@ -51,14 +51,14 @@ class Predictor(nn.Module):
             widths = [channels] + [settings.channels] * settings.layers
             self.layers = nn.ModuleList(Layer(width, settings) for width in widths[:-1])
             self.readout = nn.Conv2d(settings.channels, channels, 1, bias=False)
-            for layer in self.layers:
+            layers: Any = self.layers
+            for layer in layers:
                 layer.neuron = neurons.build(name, settings.channels, **params)
 
-    @property
-    def neuron(self) -> neurons.Neuron:
-        """The first layer's neurons, for what all layers share: group, spiking."""
-        first: neurons.Neuron = self.layers[0].neuron
-        return first
+    def neurons_by_layer(self) -> list[neurons.Neuron]:
+        """The neurons of each layer, first to last."""
+        layers: Any = self.layers
+        return [layer.neuron for layer in layers]
 
     def forward(self, frames: Tensor, observed: int, true_share: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Predictions of frames 1 .. T-1 as [B, T-1, C, H, W], and each layer's outputs [T-1, B, channels, H', W'].
@@ -77,7 +77,8 @@ class Predictor(nn.Module):
                 layer_outputs.append(step_inputs)
             outputs.append(layer_outputs)
             predictions.append(self.readout(step_inputs.flatten(0, 1)).unflatten(0, step_inputs.shape[:2]))
-            return predictions[-1][-1:]
+            newest: Tensor = predictions[-1][-1:]
+            return newest
 
         last = advance(inputs[:observed])
         for t in range(observed, len(inputs) - 1):

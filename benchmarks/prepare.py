@@ -35,7 +35,7 @@ def main() -> None:
     """Prepares one dataset."""
     parser = command.parser("prepare", "Make a dataset's canonical form and score the trivial predictors on it.")
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--root", type=Path, default=Path("official"), help="folder of official files (default: official)")
+    parser.add_argument("--root", type=Path, default=Path("official"), help="folder of official files")
     options = parser.parse_args()
     cell = command.cell(options)
     datasets.prepare(cell.dataset, options.root, cell.data, **cell.settings.data)

@@ -17,7 +17,7 @@ from benchmarks.files import ResultsError, read_json, replacing, rounded, write_
 from benchmarks.metrics import summary
 from benchmarks.network import Predictor
 from benchmarks.training import train
-from neurons import NeuronError, Unsupported
+from neurons import NeuronError, UnsupportedError
 
 _progress: "Queue[tuple[int, int, float]] | None" = None  # set once in each worker process
 
@@ -69,15 +69,15 @@ def _train_and_test(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
         Checkpoint(folder / f"seed{seed}.safetensors"),
         on_step=lambda step, loss: _progress.put((seed, step, loss)) if _progress else None,
     )
-    record = {
+    record: dict[str, Any] = {
         "seed": seed,
         "status": trained.status,
         "reason": trained.reason,
-        "group": network.neuron.group,
-        "spiking": network.neuron.spiking,
+        "group": network.neurons_by_layer()[0].group,
+        "spiking": network.neurons_by_layer()[0].spiking,
         "parameters": {
             "network": sum(p.numel() for p in network.parameters()),
-            "neurons": sum(p.numel() for layer in network.layers for p in layer.neuron.parameters()),
+            "neurons": sum(p.numel() for neuron in network.neurons_by_layer() for p in neuron.parameters()),
         },
         "best_step": trained.best_step,
         "curve": rounded(trained.curve),
@@ -85,7 +85,7 @@ def _train_and_test(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
     if trained.status == "ok":
         tested = evaluate(network, test_set, settings.training.batch, device)
         record["test"] = summary(tested.predicted, test_set.batch(slice(None))[:, test_set.observed :])
-        if network.neuron.spiking:
+        if network.neurons_by_layer()[0].spiking:
             record["firing_rate"] = rounded(tested.firing_rate)
             record["sparsity"] = rounded(tested.sparsity)
         if seed == 0:
@@ -97,7 +97,7 @@ def _train_and_test(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def _status(error: Exception) -> str:
-    if isinstance(error, Unsupported):
+    if isinstance(error, UnsupportedError):
         return "unsupported"
     out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
     return "out of memory" if out_of_memory and not isinstance(error, NeuronError) else "failed"

@@ -12,7 +12,7 @@ import multiprocessing
 import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from queue import Empty
@@ -93,7 +93,7 @@ def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
 
 def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float) -> None:
     """Writes the cell's files from its seeds' records; `seconds` is the wall time of this run."""
-    shared = ("group", "spiking", "parameters")
+    shared = ("group", "spiking", "parameters")  # the same for every seed
     known: dict[str, Any] = next((record for record in records if "group" in record), {})
     seeds = [{k: v for k, v in record.items() if k not in (*shared, "curve", "format")} for record in records]
     with replacing(cell.results / "curves.csv") as temporary, temporary.open("w", newline="") as file:
@@ -109,7 +109,12 @@ def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], secon
                 temporary.touch()  # a failed cell has none; DVC wants the file all the same
     where = machine.describe(machine.settle(cell.settings.training.device))
     write_json(cell.results / "run.json", {"seconds": round(seconds, 1), **where})
-    content = {"profile": cell.profile, "dataset": cell.dataset, "neuron": cell.neuron, "params": cell.params}
+    content: dict[str, Any] = {
+        "profile": cell.profile,
+        "dataset": cell.dataset,
+        "neuron": cell.neuron,
+        "params": cell.params,
+    }
     content |= {name: known.get(name) for name in shared}
     write_json(cell.results / "accuracy.json", {**content, "seeds": seeds})
 

@@ -1,7 +1,7 @@
 """Training one network from one seed: a loop that reads from top to bottom, can be killed, and goes on where it was.
 
 Nothing random is remembered: the order of the data and the scheduled sampling are functions of (seed, step), so a
-checkpoint is weights, optimizer and step, and a resumed run takes exactly the steps that the interrupted one would have.
+checkpoint is weights, optimizer and step, and a resumed run takes the very steps that the interrupted one would have.
 """
 
 import math
@@ -115,4 +115,3 @@ def _before_training(
 
 def _validate(network: Predictor, split: Sequences, settings: TrainingSettings, device: torch.device) -> float:
     return squared_error(evaluate(network, split, settings.batch, device).predicted, split)
-

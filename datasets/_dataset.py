@@ -1,7 +1,7 @@
 """The canonical form of a prepared dataset: one memory-mapped array a split, and a card that says what it is.
 
-    <folder>/train.npy  validation.npy  test.npy     uint8 [N, T, C, H, W], 0..255 for 0..1
-    <folder>/card.json                               what it is, how it was made, the sha256 of each file
+<folder>/train.npy  validation.npy  test.npy     uint8 [N, T, C, H, W], 0..255 for 0..1
+<folder>/card.json                               what it is, how it was made, the sha256 of each file
 """
 
 import hashlib

@@ -47,7 +47,9 @@ def prepare(
     params = {k: v for k, v in locals().items() if k not in ("root", "out")}
     glyphs = _shrink(*_digits(), digit_size)
     frames = {
-        split: generate(glyphs[split], _key(seed, split), 0, sequences[split], canvas, digits, step, observed + predicted)
+        split: generate(
+            glyphs[split], _key(seed, split), 0, sequences[split], canvas, digits, step, observed + predicted
+        )
         for split in SPLITS
     }
     card = {
@@ -65,7 +67,14 @@ def prepare(
 
 
 def generate(
-    glyphs: NDArray[np.uint8], key: int, first: int, count: int, canvas: int, digits: int, step: list[float], length: int
+    glyphs: NDArray[np.uint8],
+    key: int,
+    first: int,
+    count: int,
+    canvas: int,
+    digits: int,
+    step: list[float],
+    length: int,
 ) -> Frames:
     """Sequences `first` .. `first + count - 1` of the stream `key`: uint8 [count, length, 1, canvas, canvas].
 

@@ -12,21 +12,29 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from neurons._neuron import Neuron, NeuronError, State, Unsupported, check_output, check_shape, fire, fire_strictly, per_channel
+from neurons._neuron import (
+    MembraneState,
+    Neuron,
+    NeuronError,
+    State,
+    UnsupportedError,
+    check_output,
+    check_shape,
+    fire,
+)
 
 __all__ = [
+    "MembraneState",
     "Neuron",
     "NeuronError",
     "State",
-    "Unsupported",
+    "UnsupportedError",
     "available",
     "build",
     "card",
     "check_output",
     "check_shape",
     "fire",
-    "fire_strictly",
-    "per_channel",
 ]
 
 
@@ -55,7 +63,7 @@ def build(name: str, channels: int, **params: Any) -> Neuron:
     try:
         neuron = make(channels, **params)
     except ImportError as error:
-        raise Unsupported(f"neuron {name!r}: {error}; install its library") from error
+        raise UnsupportedError(f"neuron {name!r}: {error}; install its library") from error
     if not isinstance(neuron, Neuron):
         raise NeuronError(f"neurons/{name}.py: build returned {type(neuron).__name__}, wanted a neurons.Neuron")
     return neuron

@@ -1,18 +1,8 @@
 """Integrate-and-fire with a constant retention: LIF where it is below 1, the perfect integrator where it is 1."""
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor
 
-from neurons._neuron import Neuron, fire
-
-
-class MembraneState(NamedTuple):
-    """The smallest state: membrane after reset and last spikes, both [B, C, H, W]."""
-
-    v: Tensor
-    s: Tensor
+from neurons._neuron import MembraneState, Neuron, fire
 
 
 class IntegrateAndFire(Neuron):
@@ -24,10 +14,6 @@ class IntegrateAndFire(Neuron):
         super().__init__()
         self.retention = retention
         self.gain = gain
-
-    def initial_state(self, current: Tensor) -> MembraneState:
-        zeros = torch.zeros_like(current)
-        return MembraneState(v=zeros, s=zeros)
 
     def forward(self, current: Tensor, state: MembraneState) -> tuple[Tensor, MembraneState]:
         h = self.retention * state.v + self.gain * current

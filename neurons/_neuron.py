@@ -1,7 +1,8 @@
 """The contract that every neuron of the suite keeps: explicit state, one pure step, an unroll equal to stepping."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from collections import namedtuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ class NeuronError(ValueError):
     """What a user can get wrong about neurons: one line that says what was found, what was wanted, what to do."""
 
 
-class Unsupported(NeuronError):
+class UnsupportedError(NeuronError):
     """The neuron cannot be had with these settings or on this machine; that is its result, not a fault."""
 
 
@@ -34,6 +35,13 @@ class State(Protocol):
         """A copy with some fields exchanged."""
 
 
+class MembraneState(NamedTuple):
+    """The smallest state: membrane and last spikes, both [B, C, H, W]."""
+
+    v: Tensor
+    s: Tensor
+
+
 class Neuron(nn.Module, ABC):
     """A layer of neurons, one per (channel, row, column), that share their parameters over rows and columns.
 
@@ -43,9 +51,10 @@ class Neuron(nn.Module, ABC):
     spiking: ClassVar[bool] = True  # False: the output is real-valued, and every table says so
     group: str = "own"  # which block of the tables it stands in
 
-    @abstractmethod
     def initial_state(self, current: Tensor) -> Any:
-        """The state before the first step, shaped, typed and placed like `current` [B, C, H, W]."""
+        """The state before the first step, shaped, typed and placed like `current` [B, C, H, W]: here, all at zero."""
+        zeros = torch.zeros_like(current)
+        return MembraneState(v=zeros, s=zeros)
 
     @abstractmethod
     def forward(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -81,6 +90,11 @@ def check_shape(output: Tensor, currents: Tensor) -> None:
         raise NeuronError(f"output has shape {list(output.shape)}, wanted that of its current, {list(currents.shape)}")
 
 
+def state_type(*fields: str) -> Any:
+    """A NamedTuple type for the state of an adapted neuron: the library's own fields, then `s`."""
+    return namedtuple("LibraryState", (*fields, "s"))
+
+
 def per_channel(value: float, channels: int) -> Tensor:
     """A constant for each channel, shaped [C, 1, 1] so that it broadcasts over [B, C, H, W]."""
     return torch.full((channels, 1, 1), float(value))
@@ -109,9 +123,9 @@ def fire(u: Tensor, *, alpha: float = 4.0, strict: bool = False) -> Tensor:
     """Spikes of a membrane that stands `u` above its threshold, with the surrogate gradient that all neurons share.
 
     Forward: 1 where u >= 0 (`strict`: u > 0, as snnTorch and Norse test it), else 0.
-    Backward: d/du = alpha sig(alpha u) (1 - sig(alpha u)), the sigmoid surrogate of the paper's released code (alpha 4).
+    Backward: d/du = alpha sig(alpha u) (1 - sig(alpha u)), the released code's sigmoid surrogate (alpha 4).
     """
-    return _Firing.apply(u, alpha, strict)  # type: ignore[no-any-return,no-untyped-call]
+    return _Firing.apply(u, alpha, strict)  # type: ignore[no-untyped-call]
 
 
 def fire_strictly(u: Tensor) -> Tensor:

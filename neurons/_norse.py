@@ -1,15 +1,13 @@
 """Norse's functional steps under the suite's contract: own parameters, own full-size states, the shared surrogate."""
 
-import warnings
-from collections import namedtuple
-from importlib import import_module
 from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurons._neuron import Neuron, fire_strictly, per_channel
+from neurons._library import load
+from neurons._neuron import Neuron, fire_strictly, per_channel, state_type
 
 
 class NorseNeuron(Neuron):
@@ -22,16 +20,21 @@ class NorseNeuron(Neuron):
     group = "norse"
 
     def __init__(
-        self, channels: int, module: str, step: str, state: str, parameters: str, learnable: dict[str, float], **fixed: Any
+        self,
+        channels: int,
+        module: str,
+        step: str,
+        state: str,
+        parameters: str,
+        learnable: dict[str, float],
+        **fixed: Any,
     ):
         super().__init__()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # its import uses torch.jit, which torch deprecates
-            library = import_module(f"norse.torch.functional.{module}")
+        library = load(f"norse.torch.functional.{module}")
         self.step = _with_surrogate(getattr(library, step))
         self.library_state = getattr(library, state)
         self.library_parameters = getattr(library, parameters)
-        self.state_type: Any = namedtuple("NorseState", (*self.library_state._fields, "s"))
+        self.state_type = state_type(*self.library_state._fields)
         self.learnt = nn.ParameterDict({n: nn.Parameter(per_channel(v, channels)) for n, v in learnable.items()})
         self.fixed = fixed
 
@@ -45,6 +48,6 @@ class NorseNeuron(Neuron):
 
 
 def _with_surrogate(step: Any) -> Any:
-    """A copy of the library's function that sees the shared surrogate as its `threshold`; the library stays as it is."""
+    """A copy of the library's function that has the shared surrogate as its `threshold`; the library stays as it is."""
     seen = {**step.__globals__, "threshold": lambda u, method, alpha: fire_strictly(u)}
     return FunctionType(step.__code__, seen, step.__name__, step.__defaults__, step.__closure__)

@@ -1,12 +1,12 @@
 """snnTorch's neurons under the suite's contract: state handed in and out, nothing kept, the shared surrogate."""
 
-from collections import namedtuple
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from neurons._neuron import Neuron, fire_strictly, per_channel
+from neurons._library import load
+from neurons._neuron import Neuron, fire_strictly, per_channel, state_type
 
 
 class SnnTorchNeuron(Neuron):
@@ -20,13 +20,12 @@ class SnnTorchNeuron(Neuron):
 
     def __init__(self, channels: int, cell: str, state: tuple[str, ...], learnable: dict[str, float], **fixed: Any):
         super().__init__()
-        import snntorch
-
+        snntorch = load("snntorch")
         start = {name: per_channel(value, channels) for name, value in learnable.items()}
         learn = {f"learn_{name}": True for name in learnable}
         self.cell = getattr(snntorch, cell)(**start, **learn, **fixed, spike_grad=fire_strictly)
         snntorch.SpikingNeuron.instances.remove(self.cell)  # a class-wide list that would keep it alive for ever
-        self.state_type: Any = namedtuple("SnnTorchState", (*state, "s"))
+        self.state_type = state_type(*state)
 
     def initial_state(self, current: Tensor) -> Any:
         return self.state_type(*(torch.zeros_like(current) for _ in self.state_type._fields))

@@ -1,12 +1,12 @@
 """SpikingJelly's neurons under the suite's contract, through their functional form, which keeps nothing."""
 
-from collections import namedtuple
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurons._neuron import Neuron, fire_strictly
+from neurons._library import load
+from neurons._neuron import Neuron, fire_strictly, state_type
 
 
 class SpikingJellyNeuron(Neuron):
@@ -18,15 +18,16 @@ class SpikingJellyNeuron(Neuron):
 
     group = "spikingjelly"
 
-    def __init__(self, channels: int, node: str, state: tuple[str, ...], per_channel: tuple[str, ...] = (), **fixed: Any):
+    def __init__(
+        self, channels: int, node: str, state: tuple[str, ...], per_channel: tuple[str, ...] = (), **fixed: Any
+    ):
         super().__init__()
-        from spikingjelly.activation_based import neuron as library
-
+        library = load("spikingjelly.activation_based.neuron")
         self.node = getattr(library, node)(**fixed, surrogate_function=fire_strictly)
         for name in per_channel:
             scalar = getattr(self.node, name)
             setattr(self.node, name, nn.Parameter(scalar.detach().expand(channels, 1, 1).clone()))
-        self.state_type: Any = namedtuple("SpikingJellyState", (*state, "s"))
+        self.state_type = state_type(*state)
 
     def initial_state(self, current: Tensor) -> Any:
         start = tuple(self.node.get_reset_value(name) for name, _ in self.node.named_memories())

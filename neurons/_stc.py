@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from neurons._neuron import Neuron, NeuronError, Unsupported
+from neurons._neuron import Neuron, NeuronError, UnsupportedError
 
 
 class STC(Neuron):
@@ -27,7 +27,9 @@ class STC(Neuron):
     def __init__(self, neuron: Neuron, channels: int, kernel_size: int = 5, groups: int = 16, detach: bool = False):
         super().__init__()
         if channels % groups:
-            raise Unsupported(f"the circuit's {groups} groups do not divide {channels} channels; choose ones that do")
+            raise UnsupportedError(
+                f"the circuit's {groups} groups do not divide {channels} channels; choose ones that do"
+            )
         if kernel_size % 2 == 0:
             raise NeuronError(f"the circuit's kernel_size is {kernel_size}; an odd one keeps the size of the map")
 
@@ -43,7 +45,9 @@ class STC(Neuron):
     def initial_state(self, current: Tensor) -> Any:
         state = self.neuron.initial_state(current)
         if "v" not in state._fields:
-            raise Unsupported(f"STC modulates a membrane, and the state has none: no `v` among {list(state._fields)}")
+            raise UnsupportedError(
+                f"STC modulates a membrane, and the state has none: no `v` among {list(state._fields)}"
+            )
         return state
 
     def factors(self, spikes: Tensor) -> tuple[Tensor, Tensor]:

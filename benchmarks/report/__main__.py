@@ -3,7 +3,7 @@
     python -m benchmarks.report
 
 Writes reports/, whole or not at all: results.csv (the tidy table that all else is drawn from), table.md, table.tex,
-figures/ and index.html, one page that needs no network. No time of day is written: the same results give the same bytes.
+figures/ and index.html, one page that needs no network. No time of day is written: the same results, the same bytes.
 """
 
 import base64
@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 from benchmarks import command, samples, settings
 from benchmarks.command import Cell
 from benchmarks.files import ResultsError
-from benchmarks.report.collect import ROOT, collect, described
+from benchmarks.report.collect import collect, described
 from benchmarks.report.figures import Painter, draw, encoded, save
 from benchmarks.report.summary import findings, summarise
 from benchmarks.report.tables import banner, environment, tables
 from benchmarks.settings import Settings
 
 OUT = Path("reports")
+IN_CAPTIONS = ("Profile", "Training", "Seeds", "Device")  # what of the banner a LaTeX table carries with it
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, f
         "name": dataset,
         "title": known["card"]["title"] if known["card"] else dataset,
         "banner": budget,
-        "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in ("Profile", "Training", "Device")) + ".",
+        "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in IN_CAPTIONS) + ".",
         "findings": findings(lines),
         "tables": tables(lines),
         "figures": figures,
@@ -81,8 +82,16 @@ def _figures(
     drawn = [
         ("learning", "Learning curves (band: least to greatest seed)", draw(painter.learning_curves)),
         ("frames", "Error by predicted frame (bars: standard deviation over seeds)", draw(painter.error_by_frame)),
-        ("time", "Error against time", draw(painter.error_against, "train_step_ratio", "training step relative to LIF")),
-        ("spikes", "Error against spikes", draw(painter.error_against, "firing_rate", "firing rate (spikes per neuron and step)")),
+        (
+            "time",
+            "Error against time",
+            draw(painter.error_against, "train_step_ratio", "training step relative to LIF"),
+        ),
+        (
+            "spikes",
+            "Error against spikes",
+            draw(painter.error_against, "firing_rate", "firing rate (spikes per neuron and step)"),
+        ),
     ]
     if card is None:
         return drawn
@@ -100,7 +109,11 @@ def _figures(
             continue
     overview = draw(painter.overview, truth, predictions, card["observed"])
     strips = [
-        (f"strip-{neuron}", f"{painter.label[neuron]}: truth, prediction, error", draw(painter.strip, truth, own, card["observed"]))
+        (
+            f"strip-{neuron}",
+            f"{painter.label[neuron]}: truth, prediction, error",
+            draw(painter.strip, truth, own, card["observed"]),
+        )
         for neuron, own in predictions.items()
     ]
     return [("overview", "Test error of every seed, and one test sequence continued", overview), *drawn, *strips]

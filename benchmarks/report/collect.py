@@ -6,6 +6,7 @@ Columns: profile, dataset, neuron, group, seed, status, metric, value. A metric 
 row), with no metric, whose status says why: nothing disappears.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,8 @@ def described(settings: Settings, profile: str, dataset: str) -> dict[str, Any]:
     """The dataset's card and the machines its cells ran on, as far as their files are there and readable."""
     folder = ROOT / profile / dataset
     found: dict[str, Any] = {"card": None, "machines": []}
-    try:
+    with suppress(ResultsError):
         found["card"] = read_json(folder / "trivial.json")["card"]
-    except ResultsError:
-        pass
     for neuron in settings.neurons:
         for name in ("run.json", "cost.json"):
             try:
@@ -111,7 +110,7 @@ def _cost(folder: Path, group: str) -> list[Row]:
     ended = {"group": group, "seed": None, "status": _status(content)}
     if content["status"] != "ok":
         return [{**ended, "metric": None, "value": None}]
-    values = {}
+    values: dict[str, float] = {}
     for what, times in content["time"].items():
         low, high = times["quartiles"]
         values |= {f"{what}_ms": 1e3 * times["median"], f"{what}_iqr_ms": 1e3 * (high - low)}

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from benchmarks.files import replacing
@@ -20,7 +21,7 @@ from benchmarks.files import replacing
 # Okabe and Ito's colours, which colour-blind readers can tell apart; then the same again with other markers
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = "osD^vPX*<>hd"
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "spiking",
     "font.size": 9,
     "axes.spines.top": False,
@@ -40,8 +41,9 @@ class Painter:
     def __init__(self, table: pd.DataFrame, neurons: list[str]) -> None:
         self.table = table[table["metric"].notna() & (table["status"] == "ok")]
         self.neurons = [name for name in neurons if name in set(self.table["neuron"])]
-        self.look = {
-            name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(neurons)
+        self.look: dict[str, Any] = {
+            name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+            for i, name in enumerate(neurons)
         }
         groups = self.table.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
         self.label = {name: f"{name} (artificial)" if groups.get(name) == "artificial" else name for name in neurons}
@@ -67,8 +69,10 @@ class Painter:
         for name in self.neurons:
             frames = self._places(name, "mse")
             spread = frames.std(ddof=1) if len(frames) > 1 else None
-            axes.errorbar(frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **self.look[name])
-        axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.errorbar(
+                frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **self.look[name]
+            )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(ncols=2)
         return figure
 
@@ -76,63 +80,64 @@ class Painter:
         """Test MSE against a cost: a dot a seed, a large marker for the mean."""
         figure, axes = _panel(label, "test MSE ↓")
         for name in self.neurons:
-            own = self.table[self.table["neuron"] == name]
-            errors = own.loc[own["metric"] == "mse"].set_index("seed")["value"]
-            costs = own.loc[own["metric"] == metric].set_index("seed")["value"]
+            own = self.table[(self.table["neuron"] == name) & (self.table["metric"] == metric)]
+            errors, costs = self._overall(name), own.set_index("seed")["value"]
             if errors.empty or costs.empty:
-                continue
-            per_seed = costs.reindex(errors.index) if costs.index.notna().all() else np.full(len(errors), costs.iloc[0])
-            axes.scatter(per_seed, errors, s=12, alpha=0.5, **self.look[name])
-            axes.scatter(costs.mean(), errors.mean(), s=70, edgecolor="white", label=self.label[name], **self.look[name])
-        for name in TRIVIAL:
-            own = self.table[(self.table["neuron"] == name) & (self.table["metric"] == "mse")]
-            if name != "copy_last" and len(own):  # far off the scale, it would squeeze the rest
-                axes.axhline(own["value"].iloc[0], color="0.5", ls=TRIVIAL[name], lw=1)
-                axes.annotate(name, (1, own["value"].iloc[0]), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+                continue  # an artificial network has no firing rate
+            each = costs.reindex(errors.index) if costs.index.notna().all() else np.full(len(errors), costs.iloc[0])
+            axes.scatter(each, errors, s=12, alpha=0.5, **self.look[name])
+            axes.scatter(
+                costs.mean(), errors.mean(), s=70, edgecolor="white", label=self.label[name], **self.look[name]
+            )
+        for name in ("mean_frame", "black"):  # copy_last is far off the scale and would squeeze the rest
+            for error in self._overall(name):
+                axes.axhline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
         axes.legend(ncols=2)
         return figure
 
     def overview(self, truth: NDArray[np.uint8], predictions: dict[str, NDArray[np.uint8]], observed: int) -> Figure:
         """The result at a glance: every seed's test MSE, and one test sequence as each neuron continues it."""
-        rows = [name for name in self.neurons if name in predictions]
-        figure = Figure(figsize=(11, 0.62 * (len(rows) + 1) + 1.0), layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
+        rows = [
+            (self.label[name], _after(observed, predictions[name][0])) for name in self.neurons if name in predictions
+        ]
+        figure = Figure(figsize=(11, 0.58 * (len(rows) + 1) + 1.1), layout="constrained")
+        parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.5])
+        left, right = parts
         axes = left.subplots()
         for place, name in enumerate(self.neurons):
-            errors = self.table.query("neuron == @name and metric == 'mse'")["value"]
+            errors = self._overall(name)
             axes.scatter(errors, np.full(len(errors), place), s=16, alpha=0.6, **self.look[name])
             axes.scatter(errors.mean(), place, s=80, edgecolor="white", **self.look[name])
         for name in ("mean_frame", "black"):
-            errors = self.table.query("neuron == @name and metric == 'mse'")["value"]
-            if len(errors):
-                axes.axvline(errors.iloc[0], color="0.5", ls=TRIVIAL[name], lw=1)
-                axes.annotate(name, (errors.iloc[0], 1), xycoords=("data", "axes fraction"), ha="right", va="bottom", rotation=0, color="0.4", fontsize=7)
+            for error in self._overall(name):
+                axes.axvline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
         axes.set_yticks(range(len(self.neurons)), [self.label[name] for name in self.neurons])
         axes.invert_yaxis()
-        axes.set_xlabel("test MSE ↓  (dots: seeds; large: mean; grey: trivial predictors)")
-        strips = right.subplots(len(rows) + 1, 1)
-        for at, (name, frames) in zip(np.atleast_1d(strips), [("truth", truth), *((n, predictions[n]) for n in rows)], strict=True):
-            blank = np.zeros((observed, *frames.shape[2:]), dtype=np.uint8) + 255
-            shown = frames[0] if name == "truth" else np.concatenate([blank, frames[0]])
-            _show(at, _in_a_row(shown), name)
+        axes.set_xlabel("test MSE ↓ (small: seeds, large: mean)")
+        axes.legend(loc="lower right")
+        strips = np.atleast_1d(right.subplots(len(rows) + 1, 1))
+        for at, (label, frames) in zip(strips, [("truth", truth[0]), *rows], strict=True):
+            _show(at, _in_a_row(frames), label)
+        strips[0].set_title(f"{observed} frames observed, then predicted in closed loop", fontsize=8)
         return figure
 
     def strip(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], observed: int) -> Figure:
-        """Truth, prediction and error (black none, white full) of every sample sequence of one neuron."""
+        """Truth, prediction and error (black: none) of every sample sequence of one neuron."""
         count, length = truth.shape[:2]
-        width = 8.0
-        figure = Figure(figsize=(width, 3 * count * (width / length) * 1.06), layout="constrained")
+        width, label = 8.0, 0.7  # inches
+        height = (width - label) / length * truth.shape[2] * 1.05
+        figure = Figure(figsize=(width, 3 * count * height), layout="constrained")
         axes = np.atleast_1d(figure.subplots(3 * count, 1))
         for i in range(count):
             error = np.abs(predicted[i].astype(int) - truth[i, observed:]).astype(np.uint8)
-            blank = np.full((observed, *truth.shape[2:]), 255, dtype=np.uint8)
-            for at, (name, frames) in zip(
-                axes[3 * i : 3 * i + 3],
-                [("truth", truth[i]), ("prediction", np.concatenate([blank, predicted[i]])), ("error", np.concatenate([blank, error]))],
-                strict=True,
-            ):
-                _show(at, _in_a_row(frames), name)
+            _show(axes[3 * i], _in_a_row(truth[i]), "truth")
+            _show(axes[3 * i + 1], _in_a_row(_after(observed, predicted[i])), "prediction")
+            _show(axes[3 * i + 2], _in_a_row(_after(observed, error)), "error")
         return figure
+
+    def _overall(self, neuron: str) -> pd.Series:
+        own = self.table[(self.table["neuron"] == neuron) & (self.table["metric"] == "mse")]
+        return own.set_index("seed")["value"]
 
     def _places(self, neuron: str, metric: str) -> pd.DataFrame:
         """The values of `metric@place` of a neuron: a row a seed, a column a place, in order."""
@@ -172,14 +177,19 @@ def _panel(x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _in_a_row(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames [T, C, H, W] side by side, channels below each other, with a grey line between."""
+def _after(observed: int, frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Frames [T, C, H, W] with nothing (NaN, drawn as paper) where the observed ones stood."""
+    return np.concatenate([np.full((observed, *frames.shape[1:]), np.nan), frames])
+
+
+def _in_a_row(frames: NDArray[Any]) -> NDArray[np.float64]:
+    """Frames [T, C, H, W] side by side, channels below each other, paper between them."""
     t, c, h, w = frames.shape
-    tall = frames.reshape(t, c * h, w)
-    return np.concatenate([np.pad(frame, ((0, 0), (0, 1)), constant_values=160) for frame in tall], axis=1)
+    tall = frames.reshape(t, c * h, w).astype(np.float64)
+    return np.concatenate([np.pad(frame, ((0, 0), (0, 1)), constant_values=np.nan) for frame in tall], axis=1)
 
 
-def _show(axes: Axes, picture: NDArray[np.uint8], label: str) -> None:
+def _show(axes: Axes, picture: NDArray[np.float64], label: str) -> None:
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
     axes.set_xticks([])

@@ -99,8 +99,9 @@ def paired_difference(table: pd.DataFrame, neuron: str) -> tuple[float, float, f
     if np.ptp(differences) == 0:
         return float(differences[0]), float(differences[0]), float(differences[0])
     rng = np.random.default_rng(0)
-    interval = bootstrap((differences,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng).confidence_interval
-    return float(differences.mean()), float(interval.low), float(interval.high)
+    drawn = bootstrap((differences,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng)
+    low, high = drawn.confidence_interval
+    return float(differences.mean()), float(low), float(high)
 
 
 def findings(lines: list[Line]) -> list[str]:
@@ -121,8 +122,11 @@ def findings(lines: list[Line]) -> list[str]:
         least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
         bar = least.entries[HEADLINE].mean
         worse = [line.neuron for line in trained if line.entries[HEADLINE].mean >= bar]
-        verdict = f"all but {', '.join(worse)} beat" if worse else "all beat"
-        said.append(f"Of {len(trained)} trained spiking neurons {verdict} the best trivial predictor ({least.neuron}, {bar:.2f}).")
+        subject, rest = "Every trained spiking neuron beats", ""
+        if worse:
+            subject = f"{len(trained) - len(worse)} of {len(trained)} trained spiking neurons beat"
+            rest = f"; {', '.join(worse)} not"
+        said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.2f}){rest}.")
     bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
     said += [f"Not every cell ended well. {text}." for text in bad]
     return said
@@ -137,7 +141,8 @@ def _rank(lines: list[Line], column: Column) -> None:
     """Marks best and second; equal means share a rank."""
     if column.lower_is_better is None:
         return
-    ranked = [line.entries[column.metric] for line in lines if line.group not in UNRANKED and column.metric in line.entries]
+    rivals = [line for line in lines if line.group not in UNRANKED and column.metric in line.entries]
+    ranked = [line.entries[column.metric] for line in rivals]
     sign = 1 if column.lower_is_better else -1
     levels = sorted({sign * entry.mean for entry in ranked})[:2]
     for entry in ranked:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from benchmarks.report.summary import Column, Entry, Line, shown_columns
 from benchmarks.settings import CellSettings
@@ -48,10 +48,17 @@ def tables(lines: list[Line]) -> list[Table]:
         (line, [*(_cell(line.entries.get(c.metric), c) for c in accuracy), Cell(_difference(line)), Cell(_count(line))])
         for line in lines
     ]
-    by_cost = [(line, [_cell(line.entries.get(c.metric), c) for c in cost]) for line in lines if line.group != "trivial"]
+    by_cost = [
+        (line, [_cell(line.entries.get(c.metric), c) for c in cost]) for line in lines if line.group != "trivial"
+    ]
     ranked = "Bold: best spiking neuron; underlined: second. Mean ± standard deviation over seeds, n of them."
     return [
-        Table("Accuracy", [*(c.heading for c in accuracy), "ΔMSE to LIF", "n"], by_accuracy, [ranked, *_meanings(accuracy)]),
+        Table(
+            "Accuracy",
+            [*(c.heading for c in accuracy), "ΔMSE to LIF", "n"],
+            by_accuracy,
+            [ranked, *_meanings(accuracy)],
+        ),
         Table("Cost", [c.heading for c in cost], by_cost, _meanings(cost)),
     ]
 
@@ -68,8 +75,9 @@ def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[
         ("Data", f"{card.get('title', 'unknown')} ({card.get('kind', 'unknown')}), {_shape(card)}"),
         ("Sequences", ", ".join(f"{count} {split}" for split, count in counts.items())),
         ("Network", f"{network.layers} layers of {network.channels} channels, patch {network.patch}"),
-        ("Training", f"{training.steps} steps of {training.batch} sequences, Adam {training.learning_rate:g}, {training.seeds} seeds"),
-        ("Selection", f"best of every {training.validate_every} steps on the validation split; the test split is used once"),
+        ("Training", f"{training.steps} steps of {training.batch} sequences, Adam {training.learning_rate:g}"),
+        ("Seeds", str(training.seeds)),
+        ("Selection", f"best of every {training.validate_every} steps on the validation split; test split used once"),
         ("Device", _distinct(f"{machine['device']}, {machine['threads']} thread a seed" for machine in machines)),
         ("Versions", versions),
         ("Revision", _distinct(machine["revision"] for machine in machines)),
@@ -80,7 +88,7 @@ def environment() -> Environment:
     """The templates of this folder; an undefined name in one is an error."""
     made = Environment(
         loader=PackageLoader("benchmarks.report", "templates"),
-        autoescape=lambda name: bool(name and name.endswith(".html")),
+        autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
