@@ -71,26 +71,37 @@ class Checkpoint:
             try:
                 save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, {"progress": json.dumps(note)})
             except SafetensorError as error:  # its way to say what the operating system said
-                raise OSError(f"{self.path}: cannot be written ({error})") from error
+                raise OSError(str(error)) from error
 
     def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
         """Puts network and optimizer back to where they were; None where there is no checkpoint or none that reads."""
         if not self.path.exists():
             return None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                note = json.loads(file.metadata()["progress"])
-                parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-                for key in file.keys():  # noqa: SIM118 (not a mapping)
-                    part, name = key.split(".", 1)
-                    parts[part][name] = file.get_tensor(key)
-            network.load_state_dict(parts["model"])
-        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            print(f"{self.path}: checkpoint unreadable ({error}); starting this seed over", flush=True)
+            note, parts = self._read()
+            wanted = network.state_dict()
+            for part in ("model", "best"):
+                if {k: t.shape for k, t in parts[part].items()} != {k: t.shape for k, t in wanted.items()}:
+                    raise ValueError(f"its {part} weights are not this network's")
+            progress = Progress(best=parts["best"], **note)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            why = " ".join(str(error).split())
+            print(f"{self.path}: checkpoint unreadable ({why}); starting this seed over", flush=True)
             return None
+        network.load_state_dict(parts["model"])
         state = optimizer.state_dict()
         for key, tensor in parts["optimizer"].items():
             index, name = key.split(".", 1)
             state["state"].setdefault(int(index), {})[name] = tensor
         optimizer.load_state_dict(state)
-        return Progress(best=parts["best"], **note)
+        return progress
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """The note and the tensors of the file, by part: model, best, optimizer."""
+        with safe_open(self.path, framework="pt") as file:
+            note = json.loads((file.metadata() or {})["progress"])
+            parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+            for key in file.keys():  # noqa: SIM118 (not a mapping)
+                part, name = key.split(".", 1)
+                parts[part][name] = file.get_tensor(key)
+        return note, parts

@@ -30,22 +30,30 @@ def evaluate(network: Predictor, sequences: Sequences, batch: int, device: torch
     predicted = []
     active = np.zeros(len(network.layers))
     elements = np.zeros(len(network.layers))
-    network.eval()
-    with torch.no_grad():
-        for start in range(0, len(sequences), batch):
-            frames = torch.from_numpy(sequences.batch(slice(start, start + batch))).to(device)
-            predictions, outputs = network(frames, sequences.observed)
-            predicted.append(predictions[:, sequences.observed - 1 :].cpu().numpy())
-            for i, (neuron, output) in enumerate(zip(network.neurons_by_layer(), outputs, strict=True)):
-                check_output(neuron, output)
-                active[i] += torch.count_nonzero(output).item()
-                elements[i] += output.numel()
-    network.train()
+    for start in range(0, len(sequences), batch):
+        frames = torch.from_numpy(sequences.batch(slice(start, start + batch))).to(device)
+        predictions, outputs = _predict(network, frames, sequences.observed)
+        predicted.append(predictions[:, sequences.observed - 1 :].cpu().numpy())
+        for i, (neuron, output) in enumerate(zip(network.neurons_by_layer(), outputs, strict=True)):
+            check_output(neuron, output)
+            active[i] += torch.count_nonzero(output).item()
+            elements[i] += output.numel()
     return Evaluation(
         predicted=np.concatenate(predicted),
         firing_rate=[float(rate) for rate in active / elements],
         sparsity=float(1 - active.sum() / elements.sum()),
     )
+
+
+def _predict(network: Predictor, frames: torch.Tensor, observed: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The network's forward pass in evaluation mode, without a graph; its mode is as before afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            return network(frames, observed)
+    finally:
+        network.train(training)
 
 
 def squared_error(predicted: NDArray[Any], sequences: Sequences) -> float:

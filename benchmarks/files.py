@@ -1,6 +1,7 @@
 """Files of results: written whole or not at all, read only in the format that this version writes."""
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,21 +16,31 @@ class ResultsError(ValueError):
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes what the system says of a failed write (a full disk, no permission) name the file it was for."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write `path` under; it takes its place when all went well and vanishes when not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes `content` with the format's number; floats are expected to be rounded already."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"format": FORMAT, **content}, indent=1) + "\n")
+        temporary.write_text(json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -47,9 +58,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """Floats to six significant digits, through lists and dicts: more would only be noise between machines."""
+    """Floats to six significant digits, through lists and dicts: more would only be noise between machines.
+
+    What JSON has no number for becomes the string that float() reads: "inf", "nan".
+    """
     if isinstance(value, dict):
         return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [rounded(entry) for entry in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else str(value)

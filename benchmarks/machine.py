@@ -17,12 +17,14 @@ def settle(device: str) -> torch.device:
 
     Raises OSError for a GPU that is not there.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
     torch.set_num_threads(1)
+    if device == "cpu" or not torch.cuda.is_available():
+        if device == "cuda":
+            raise OSError("device cuda: no GPU found; set `device: auto` or `cpu` in params.yaml")
+        return torch.device("cpu")  # on one thread its kernels repeat themselves
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat itself
     torch.use_deterministic_algorithms(True, warn_only=True)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise OSError("device cuda: no GPU found; set `device: auto` or `cpu` in params.yaml")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda")
 
 
 def synchronise(device: torch.device) -> None:

@@ -26,6 +26,7 @@ from benchmarks import command, machine
 from benchmarks.command import Cell, one_line
 from benchmarks.files import replacing, rounded, write_json
 from benchmarks.network import Predictor
+from benchmarks.settings import SettingsError
 from neurons import NeuronError, UnsupportedError
 
 REFERENCE = "lif"
@@ -39,7 +40,7 @@ class Workload:
         split = datasets.open(cell.dataset, cell.data, "train")
         self.observed = split.observed
         self.frames = torch.from_numpy(split.batch(slice(0, cell.settings.training.batch))).to(device)
-        self.network = Predictor(neuron, params, self.frames.shape[2], cell.settings.network, seed=0).to(device)
+        self.network = Predictor(neuron, params, self.frames.shape[2:], cell.settings.network, seed=0).to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=cell.settings.training.final_learning_rate)
 
     def loss(self) -> Tensor:
@@ -161,7 +162,7 @@ def main() -> None:
     try:
         costs, times = measure(cell)
         status, reason = "ok", ""
-    except (datasets.DatasetError, OSError):
+    except (datasets.DatasetError, SettingsError, OSError):
         raise
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
         killed = isinstance(error, BrokenProcessPool)

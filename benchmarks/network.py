@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 import neurons
-from benchmarks.settings import NetworkSettings
+from benchmarks.settings import NetworkSettings, SettingsError
 
 
 class Layer(nn.Module):
@@ -40,12 +40,17 @@ class Predictor(nn.Module):
     """Predicts the next frame at every step: from true frames while it observes, then from its own predictions."""
 
     def __init__(
-        self, name: str, params: dict[str, Any], frame_channels: int, settings: NetworkSettings, seed: int
+        self, name: str, params: dict[str, Any], frame: tuple[int, ...], settings: NetworkSettings, seed: int
     ) -> None:
-        """The network of neuron `name` with its `params`, for frames of `frame_channels`, drawn from `seed`."""
+        """The network of neuron `name` with its `params`, for frames of shape `frame` (C, H, W), drawn from `seed`.
+
+        Raises SettingsError where patches do not fill the frame, NeuronError where the neuron cannot be built.
+        """
         super().__init__()
+        if frame[1] % settings.patch or frame[2] % settings.patch:
+            raise SettingsError(f"network.patch {settings.patch} does not divide frames of {frame[1]} x {frame[2]}")
         self.patch = settings.patch
-        channels = frame_channels * settings.patch**2
+        channels = frame[0] * settings.patch**2
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             widths = [channels] + [settings.channels] * settings.layers

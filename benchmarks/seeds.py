@@ -16,6 +16,7 @@ from benchmarks.evaluation import evaluate
 from benchmarks.files import ResultsError, read_json, replacing, rounded, write_json
 from benchmarks.metrics import summary
 from benchmarks.network import Predictor
+from benchmarks.settings import SettingsError
 from benchmarks.training import train
 from neurons import NeuronError, UnsupportedError
 
@@ -42,7 +43,7 @@ def run_seed(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
             finished.unlink()
     try:
         record = _train_and_test(cell, seed, folder)
-    except (datasets.DatasetError, OSError):
+    except (datasets.DatasetError, SettingsError, OSError):
         raise
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
         (folder / f"seed{seed}.log").write_text(traceback.format_exc())
@@ -58,7 +59,7 @@ def _train_and_test(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
     train_set, validation_set, test_set = (
         datasets.open(cell.dataset, cell.data, split) for split in ("train", "validation", "test")
     )
-    network = Predictor(cell.neuron, cell.params, train_set.frames.shape[2], settings.network, seed).to(device)
+    network = Predictor(cell.neuron, cell.params, train_set.frames.shape[2:], settings.network, seed).to(device)
     trained = train(
         network,
         train_set,

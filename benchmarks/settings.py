@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PARAMS = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
@@ -28,6 +28,14 @@ class NetworkSettings(_Strict):
     channels: Count
     kernel_size: Count  # of the input convolutions, odd
     groups: Count  # of the GroupNorm of the input current
+
+    @model_validator(mode="after")
+    def _fits(self) -> "NetworkSettings":
+        if self.channels % self.groups:
+            raise ValueError(f"groups {self.groups} do not divide channels {self.channels}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size {self.kernel_size} is even; an odd one keeps the size of the map")
+        return self
 
 
 class SamplingSettings(_Strict):
@@ -117,11 +125,10 @@ def _fields(loc: list[Any]) -> list[str]:
     """Names that may stand at a place in the file, found by walking the models along it."""
     model: Any = Settings
     for part in loc:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(str(part))
-            model = field.annotation if field else None
         if getattr(model, "__origin__", None) is dict:
             model = model.__args__[1]
+        else:
+            model = model.model_fields[str(part)].annotation
     return list(getattr(model, "model_fields", {}))
 
 

@@ -17,6 +17,7 @@ from benchmarks.evaluation import evaluate, squared_error
 from benchmarks.network import Predictor
 from benchmarks.settings import SamplingSettings, TrainingSettings
 from datasets import Sequences
+from neurons import NotFiniteError
 
 ORDER, SAMPLING = 0, 1  # what a random stream is for: the first entry of its seed
 
@@ -44,10 +45,11 @@ def train(
     """Trains `network`, leaves in it the weights that did best on `validation_set`, and says how it went.
 
     Every `validate_every` steps: closed-loop validation MSE, a row of the curve, a checkpoint. `on_step` receives the
-    number of steps done and the loss. A loss that is not finite ends the training as diverged.
+    number of steps done and the loss. A loss, a gradient or a prediction that is not finite ends it as diverged.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     progress = checkpoint.load(network, optimizer) or _before_training(network, validation_set, settings, device)
+    reason = ""
     losses: list[float] = []
     for step in range(progress.step, settings.steps):
         frames = torch.from_numpy(train_set.batch(batch_indices(len(train_set), settings.batch, seed, step))).to(device)
@@ -55,23 +57,28 @@ def train(
         predictions, _ = network(frames, train_set.observed, share.to(device))
         loss = torch.nn.functional.mse_loss(predictions, frames[:, 1:])
         losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            return Trained("diverged", f"loss {losses[-1]} at step {step + 1}", progress.best_step, progress.curve)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if settings.clip is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+        # spikes hide what is not finite from the loss (NaN does not reach the threshold); the gradient shows it
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or math.inf).item()
+        if not (math.isfinite(losses[-1]) and math.isfinite(norm)):
+            reason = f"loss {losses[-1]:.4g}, gradient norm {norm:.4g} at step {step + 1}"
+            break
         optimizer.step()
         on_step(step + 1, losses[-1])
         if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
-            error = _validate(network, validation_set, settings, device)
+            try:
+                error = _validate(network, validation_set, settings, device)
+            except NotFiniteError as broken:  # untrained it was finite
+                reason = f"{broken}, in validation after step {step + 1}"
+                break
             progress.note(step + 1, float(np.mean(losses)), error, network)
             checkpoint.save(network, optimizer, progress)
             losses.clear()
     network.load_state_dict(progress.best)
-    return Trained("ok", "", progress.best_step, progress.curve)
+    return Trained("diverged" if reason else "ok", reason, progress.best_step, progress.curve)
 
 
 def batch_indices(available: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:

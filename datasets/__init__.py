@@ -14,7 +14,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-from datasets._dataset import SPLITS, DatasetError, Sequences, open_split, read_card
+from pydantic import ConfigDict, ValidationError, validate_call
+
+from datasets._dataset import SPLITS, DatasetError, Sequences, open_split, prepare_command, read_card
 
 __all__ = ["SPLITS", "DatasetError", "Sequences", "available", "card", "open", "prepare"]
 
@@ -27,39 +29,43 @@ def available() -> list[str]:
 def prepare(name: str, root: Path, out: Path, **params: Any) -> None:
     """Makes the canonical form of dataset `name` in the folder `out`, whole or not at all.
 
-    `root` is where the user keeps official files. Raises DatasetError for what a user can get wrong.
+    `root` is where the user keeps official files. Raises DatasetError for what a user can get wrong; the types that
+    the dataset's own `prepare` declares are checked here.
     """
     make = _module(name).prepare
     known = list(inspect.signature(make).parameters)[2:]
     for param in params:
         if param not in known:
             raise DatasetError(f"dataset {name!r}: unknown parameter {param!r}; {_near(param, known)}")
-    missing = [param for param in known if param not in params]
-    if missing:
-        raise DatasetError(f"dataset {name!r}: parameter {missing[0]!r} is missing from params.yaml")
-    make(root, out, **params)
+    try:
+        validate_call(config=ConfigDict(strict=True))(make)(root, out, **params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing_argument":
+            raise DatasetError(f"dataset {name!r}: parameter {where!r} is missing from params.yaml") from None
+        said = f"{where} {first['input']!r}: {first['msg']}"
+        raise DatasetError(f"dataset {name!r}: {said}; change it in params.yaml") from None
 
 
 def open(name: str, folder: Path, split: str) -> Sequences:
     """A split (train, validation or test) of the dataset `name` prepared in `folder`, memory-mapped."""
-    return open_split(folder, split, _how(name))
+    _module(name)
+    return open_split(folder, name, split)
 
 
 def card(name: str, folder: Path, wanted: dict[str, Any] | None = None) -> dict[str, Any]:
     """The card of the dataset prepared in `folder`; with `wanted`, one prepared with other parameters is refused."""
-    found = read_card(folder, _how(name))
+    _module(name)
+    found = read_card(folder, name)
     if wanted is not None and found["params"] != wanted:
         params = found["params"]
         key = next(k for k in sorted({*params, *wanted}) if params.get(k) != wanted.get(k))
         raise DatasetError(
             f"{folder}: stale, prepared with {key}={params.get(key)!r}, params.yaml has {wanted.get(key)!r};"
-            f" run `{_how(name)}`"
+            f" run `{prepare_command(name)}`"
         )
     return found
-
-
-def _how(name: str) -> str:
-    return f"python -m benchmarks.prepare --dataset {name}"
 
 
 def _module(name: str) -> Any:

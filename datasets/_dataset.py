@@ -10,10 +10,11 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
@@ -46,54 +47,97 @@ class Sequences:
 def write(folder: Path, splits: dict[str, Frames], card: dict[str, Any]) -> None:
     """Writes the canonical form to `folder`, whole or not at all; what stood there before is replaced.
 
-    `card` must hold `params` (what prepared it) and `observed`; format, shapes and hashes are added to it.
+    `card` must hold `name`, `params` (what prepared it) and `observed`; format, shapes and hashes are added to it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    made, old = temporary / "made", temporary / "old"
     try:
+        made.mkdir()
         files = {}
         for split, frames in splits.items():
-            path = temporary / f"{split}.npy"
+            path = made / f"{split}.npy"
             np.save(path, frames, allow_pickle=False)
             with path.open("rb") as file:
                 files[split] = {"shape": list(frames.shape), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
         full = {"format": FORMAT, **card, "files": files}
-        (temporary / "card.json").write_text(json.dumps(full, indent=1, sort_keys=True) + "\n")
-        temporary.chmod(0o755)  # mkdtemp makes it private
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        (made / "card.json").write_text(json.dumps(full, indent=1, sort_keys=True) + "\n")
+        if folder.exists():
+            folder.rename(old)
+        try:
+            made.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be written ({error.strerror or error}); is the disk full?") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def read_card(folder: Path, how: str) -> dict[str, Any]:
-    """The card of the dataset prepared in `folder`; `how` is the command that prepares it, for the messages."""
+class _File(BaseModel):
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+    sha256: str
+
+
+class _Card(BaseModel):
+    """What every card must hold, and the suite relies on; it may say more."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: Literal[1]
+    name: str
+    params: dict[str, Any]
+    observed: PositiveInt
+    files: dict[Literal["train", "validation", "test"], _File]
+
+
+def read_card(folder: Path, name: str) -> dict[str, Any]:
+    """The card of the dataset `name` prepared in `folder`; DatasetError where there is none that can be used."""
     path = folder / "card.json"
+    how = prepare_command(name)
     try:
-        card = json.loads(path.read_text())
+        card = _Card.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise DatasetError(f"{folder}: no prepared dataset found; run `{how}`") from None
-    except ValueError:
-        raise DatasetError(f"{path}: not JSON, wanted the card of a prepared dataset; run `{how}`") from None
-    found = card.get("format") if isinstance(card, dict) else None
-    if found != FORMAT:
-        raise DatasetError(f"{path}: format {found!r} found, {FORMAT} wanted; run `{how}`")
-    return dict(card)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); run `{how}`") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        said = f"{where}: {first['msg']}"
+        if not where:
+            said = "not a JSON object, wanted the card of a prepared dataset"
+        elif where == "format":
+            said = f"format {None if first['type'] == 'missing' else first['input']!r} found, {FORMAT} wanted"
+        raise DatasetError(f"{path}: {said}; run `{how}`") from None
+    if card.name != name:
+        raise DatasetError(f"{folder}: dataset {card.name!r} found, {name!r} wanted; run `{how}`")
+    return card.model_dump()
 
 
-def open_split(folder: Path, split: str, how: str) -> Sequences:
-    """One split, memory-mapped. The card's word on its shape is checked, the header of the file is not trusted."""
+def open_split(folder: Path, name: str, split: str) -> Sequences:
+    """One split, memory-mapped. The file's header is held against the card, and nothing in it is executed."""
     if split not in SPLITS:
         raise DatasetError(f"unknown split {split!r}; wanted one of {', '.join(SPLITS)}")
-    card = read_card(folder, how)
+    card = read_card(folder, name)
     path = folder / f"{split}.npy"
+    how = prepare_command(name)
     try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        frames = np.lib.format.open_memmap(path, mode="r")  # the npy format alone: no archive, no pickle
     except FileNotFoundError:
         raise DatasetError(f"{path}: missing; run `{how}`") from None
     except (ValueError, OSError, EOFError) as error:
-        raise DatasetError(f"{path}: not a readable array ({error}); run `{how}`") from None
+        raise DatasetError(f"{path}: not a readable array ({' '.join(str(error).split())}); run `{how}`") from None
     wanted = tuple(card["files"][split]["shape"])
     if frames.dtype != np.uint8 or frames.shape != wanted:
         raise DatasetError(f"{path}: {frames.dtype} {frames.shape} found, uint8 {wanted} wanted; run `{how}`")
-    return Sequences(frames, int(card["observed"]))
+    if card["observed"] >= wanted[1]:
+        raise DatasetError(f"{folder}: {card['observed']} of {wanted[1]} frames are observed; run `{how}`")
+    return Sequences(frames, card["observed"])
+
+
+def prepare_command(name: str) -> str:
+    """What a user types to prepare the dataset `name`."""
+    return f"python -m benchmarks.prepare --dataset {name}"

@@ -13,7 +13,6 @@ Differs from it: training sequences are a fixed pool rather than drawn anew in e
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +42,8 @@ def prepare(
     canvas, digit_size: side in pixels; digit_size divides 28. digits: how many a sequence. step: least and greatest
     move a frame, as a fraction of the free range. observed, predicted: frames. sequences: how many, by split.
     """
-    _check(canvas, digits, digit_size, step, observed, predicted, sequences)
     params = {k: v for k, v in locals().items() if k not in ("root", "out")}
+    _check(**params)
     glyphs = _shrink(*_digits(), digit_size)
     frames = {
         split: generate(
@@ -146,16 +145,25 @@ def _key(seed: int, split: str) -> int:
 
 
 def _check(
-    canvas: int, digits: int, digit_size: int, step: list[float], observed: int, predicted: int, sequences: Any
+    canvas: int,
+    digits: int,
+    digit_size: int,
+    step: list[float],
+    observed: int,
+    predicted: int,
+    sequences: dict[str, int],
+    seed: int,
 ) -> None:
     def demand(holds: bool, found: str, wanted: str) -> None:
         if not holds:
             raise DatasetError(f"moving_mnist: {found} found, wanted {wanted}; change it in params.yaml")
 
     demand(digit_size > 0 and SIDE % digit_size == 0, f"digit_size {digit_size}", f"a divisor of {SIDE}")
+    demand(7 <= canvas <= 1024, f"canvas {canvas}", "7 (the window of SSIM) to 1024")
     demand(canvas > digit_size, f"canvas {canvas}", f"more than digit_size, {digit_size}")
     demand(digits >= 1, f"digits {digits}", "at least 1")
     demand(len(step) == 2 and 0 < step[0] <= step[1] < 1, f"step {step}", "[least, greatest] between 0 and 1")
     demand(observed >= 1 and predicted >= 1, f"observed {observed}, predicted {predicted}", "at least 1 of each")
     demand(set(sequences) == set(SPLITS), f"sequences for {sorted(sequences)}", f"counts for {', '.join(SPLITS)}")
-    demand(all(int(n) >= 1 for n in sequences.values()), f"sequences {sequences}", "at least 1 a split")
+    demand(0 <= seed < 2**32, f"seed {seed}", "0 to 2**32 - 1")
+    demand(all(n >= 1 for n in sequences.values()), f"sequences {sequences}", "at least 1 a split")

@@ -12,10 +12,13 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from pydantic import ConfigDict, ValidationError, validate_call
+
 from neurons._neuron import (
     MembraneState,
     Neuron,
     NeuronError,
+    NotFiniteError,
     State,
     UnsupportedError,
     check_output,
@@ -27,6 +30,7 @@ __all__ = [
     "MembraneState",
     "Neuron",
     "NeuronError",
+    "NotFiniteError",
     "State",
     "UnsupportedError",
     "available",
@@ -56,14 +60,23 @@ def build(name: str, channels: int, **params: Any) -> Neuron:
     make = getattr(_module(name), "build", None)
     if not callable(make):
         raise NeuronError(f"neurons/{name}.py: no build(channels, **params) found; define one that returns a Neuron")
-    known = list(inspect.signature(make).parameters)[1:]
-    for param in params:
-        if param not in known:
-            raise NeuronError(f"neuron {name!r}: unknown parameter {param!r}; {_near(param, known)}")
+    known = dict(list(inspect.signature(make).parameters.items())[1:])
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for param in params:
+            if param not in known:
+                raise NeuronError(f"neuron {name!r}: unknown parameter {param!r}; {_near(param, list(known))}")
     try:
-        neuron = make(channels, **params)
+        neuron = validate_call(config=ConfigDict(strict=True))(make)(channels, **params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NeuronError(f"neuron {name!r}: {where}: {first['msg']}, found {first['input']!r}") from None
+    except NeuronError:
+        raise
     except ImportError as error:
         raise UnsupportedError(f"neuron {name!r}: {error}; install its library") from error
+    except Exception as error:  # a neuron may refuse a value in any way; the reader needs whose and which
+        raise NeuronError(f"neuron {name!r} with {params}: {_said(error)}") from error
     if not isinstance(neuron, Neuron):
         raise NeuronError(f"neurons/{name}.py: build returned {type(neuron).__name__}, wanted a neurons.Neuron")
     return neuron
@@ -74,8 +87,14 @@ def _module(name: str) -> Any:
         raise NeuronError(f"unknown neuron {name!r}; {_near(name, available())}")
     try:
         return import_module(f"neurons.{name}")
-    except Exception as error:  # a newcomer's file may fail in any way; the reader needs its name and the cause
-        raise NeuronError(f"neurons/{name}.py cannot be imported: {type(error).__name__}: {error}") from error
+    except ImportError as error:
+        raise UnsupportedError(f"neurons/{name}.py: {error}; install its library") from error
+    except Exception as error:
+        raise NeuronError(f"neurons/{name}.py cannot be imported: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _near(name: str, known: list[str]) -> str:

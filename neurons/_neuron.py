@@ -12,6 +12,10 @@ class NeuronError(ValueError):
     """What a user can get wrong about neurons: one line that says what was found, what was wanted, what to do."""
 
 
+class NotFiniteError(NeuronError):
+    """NaN or infinity among a neuron's outputs: broken where it is untrained, diverged where it is being trained."""
+
+
 class UnsupportedError(NeuronError):
     """The neuron cannot be had with these settings or on this machine; that is its result, not a fault."""
 
@@ -78,7 +82,7 @@ def check_output(neuron: Neuron, output: Tensor) -> None:
     Raises NeuronError that names the violation.
     """
     if not torch.isfinite(output).all():
-        raise NeuronError("output has NaN or infinite values, wanted finite ones")
+        raise NotFiniteError("output has NaN or infinite values, wanted finite ones")
     if neuron.spiking and not ((output == 0) | (output == 1)).all():
         odd = output[(output != 0) & (output != 1)].flatten()[0].item()
         raise NeuronError(f"spikes must be 0 or 1, found {odd:.4g}; a real-valued neuron declares `spiking = False`")

@@ -18,19 +18,20 @@ class STC(Neuron):
         P = tanh(GN(GConv_P(s)))       spatial pathway:  scales the input,       x <- x (1 + P)
 
     where s are the layer's own spikes of the last step. Both convolutions are grouped (`groups`), without bias, and
-    keep the map's size; both factors lie in (0, 2), so that memory can be kept, amplified or erased. `detach` stops
-    the gradient at s before both pathways (the released `gradient_detach`; 0 for Moving MNIST, 1 for TaxiBJ and KTH).
+    keep the map's size; both factors lie between 0 and 2, so that memory can be kept, amplified or erased. `detach`
+    stops the gradient at s before both pathways (the released `gradient_detach`; off for Moving MNIST, on for TaxiBJ
+    and KTH).
     """
 
     group = "stc"
 
     def __init__(self, neuron: Neuron, channels: int, kernel_size: int = 5, groups: int = 16, detach: bool = False):
         super().__init__()
-        if channels % groups:
+        if groups < 1 or channels % groups:
             raise UnsupportedError(
                 f"the circuit's {groups} groups do not divide {channels} channels; choose ones that do"
             )
-        if kernel_size % 2 == 0:
+        if kernel_size < 1 or kernel_size % 2 == 0:
             raise NeuronError(f"the circuit's kernel_size is {kernel_size}; an odd one keeps the size of the map")
 
         def pathway() -> nn.Sequential:
@@ -51,7 +52,7 @@ class STC(Neuron):
         return state
 
     def factors(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
-        """The dynamic factors (1 + T, 1 + P), each [B, C, H, W] in (0, 2), for the last spikes [B, C, H, W]."""
+        """The dynamic factors (1 + T, 1 + P), each [B, C, H, W] between 0 and 2, for the last spikes [B, C, H, W]."""
         source = spikes.detach() if self.detach else spikes
         return 1.0 + self.temporal(source), 1.0 + self.spatial(source)
 

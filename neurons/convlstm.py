@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neurons._neuron import Neuron
+from neurons._neuron import Neuron, NeuronError
 
 
 class CellState(NamedTuple):
@@ -28,6 +28,8 @@ class ConvLSTM(Neuron):
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise NeuronError(f"convlstm: kernel_size is {kernel_size}; an odd one keeps the size of the map")
         self.from_input = nn.Conv2d(channels, 4 * channels, 1)
         self.from_hidden = nn.Conv2d(channels, 4 * channels, kernel_size, padding=kernel_size // 2, bias=False)
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import command, samples, settings
 from benchmarks.command import Cell
-from benchmarks.files import ResultsError
+from benchmarks.files import ResultsError, writing
 from benchmarks.report.collect import collect, described
 from benchmarks.report.figures import Painter, draw, encoded, save
 from benchmarks.report.summary import findings, summarise
@@ -36,18 +36,24 @@ def main() -> None:
     options = parser.parse_args()
     loaded = settings.load()
     profile = options.profile or loaded.profile
+    for dataset in loaded.datasets:
+        loaded.cell(profile, dataset)  # refuses a profile that is not there
     table = collect(loaded, profile, options.keep_going)
-    with tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
+    with writing(OUT), tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
         made = Path(temporary) / "reports"
-        (made / "figures").mkdir(parents=True)
-        table.to_csv(made / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
-        sections = [section(loaded, profile, dataset, table, made / "figures") for dataset in loaded.datasets]
-        for template, name in (("table.md", "table.md"), ("table.tex", "table.tex"), ("page.html", "index.html")):
-            text = environment().get_template(template).render(profile=profile, sections=sections)
-            (made / name).write_text(text)
+        render(made, loaded, profile, table)
         shutil.rmtree(OUT, ignore_errors=True)
         made.rename(OUT)
     print(f"{OUT / 'index.html'}: {profile} profile, {', '.join(loaded.datasets)}")
+
+
+def render(folder: Path, loaded: Settings, profile: str, table: pd.DataFrame) -> None:
+    """Writes everything that reports/ holds to `folder`."""
+    (folder / "figures").mkdir(parents=True)
+    table.to_csv(folder / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
+    sections = [section(loaded, profile, dataset, table, folder / "figures") for dataset in loaded.datasets]
+    for template, name in (("table.md", "table.md"), ("table.tex", "table.tex"), ("page.html", "index.html")):
+        (folder / name).write_text(environment().get_template(template).render(profile=profile, sections=sections))
 
 
 def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, folder: Path) -> dict[str, Any]:

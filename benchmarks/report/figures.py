@@ -16,8 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from benchmarks.files import replacing
-
 # Okabe and Ito's colours, which colour-blind readers can tell apart; then the same again with other markers
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = "osD^vPX*<>hd"
@@ -56,8 +54,7 @@ class Painter:
             curve = curve.loc[:, curve.columns > 0]  # before training errors are off the scale
             axes.fill_between(curve.columns, curve.min(), curve.max(), color=self.look[name]["color"], alpha=0.15, lw=0)
             axes.plot(curve.columns, curve.mean(), label=self.label[name], markersize=4, **self.look[name])
-        axes.legend(ncols=2)
-        return figure
+        return _with_legend(figure, axes)
 
     def error_by_frame(self) -> Figure:
         """Test MSE of each predicted frame: mean of the seeds with standard deviation; trivial predictors in grey."""
@@ -73,8 +70,7 @@ class Painter:
                 frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **self.look[name]
             )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(ncols=2)
-        return figure
+        return _with_legend(figure, axes)
 
     def error_against(self, metric: str, label: str) -> Figure:
         """Test MSE against a cost: a dot a seed, a large marker for the mean."""
@@ -92,33 +88,33 @@ class Painter:
         for name in ("mean_frame", "black"):  # copy_last is far off the scale and would squeeze the rest
             for error in self._overall(name):
                 axes.axhline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
-        axes.legend(ncols=2)
-        return figure
+        return _with_legend(figure, axes)
 
     def overview(self, truth: NDArray[np.uint8], predictions: dict[str, NDArray[np.uint8]], observed: int) -> Figure:
         """The result at a glance: every seed's test MSE, and one test sequence as each neuron continues it."""
-        rows = [
-            (self.label[name], _after(observed, predictions[name][0])) for name in self.neurons if name in predictions
-        ]
-        figure = Figure(figsize=(11, 0.58 * (len(rows) + 1) + 1.1), layout="constrained")
-        parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.5])
-        left, right = parts
-        axes = left.subplots()
+        shown = [name for name in self.neurons if name in predictions]
+        before = min(observed, 3)  # observed frames that stand before the predicted ones
+        rows: list[tuple[str, NDArray[Any]]] = [("truth", truth[0, observed - before :])]
+        rows += [(self.label[name], _after(before, predictions[name][0])) for name in shown]
+        figure = Figure(figsize=(11, 0.62 * len(rows) + 0.9), layout="constrained")
+        parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.2])
+        axes = parts[0].subplots()
         for place, name in enumerate(self.neurons):
             errors = self._overall(name)
-            axes.scatter(errors, np.full(len(errors), place), s=16, alpha=0.6, **self.look[name])
-            axes.scatter(errors.mean(), place, s=80, edgecolor="white", **self.look[name])
+            axes.scatter(errors, np.full(len(errors), place), s=30, alpha=0.7, **self.look[name])
+            axes.scatter(errors.mean(), place, s=400, marker="|", color=self.look[name]["color"])
         for name in ("mean_frame", "black"):
             for error in self._overall(name):
                 axes.axvline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
         axes.set_yticks(range(len(self.neurons)), [self.label[name] for name in self.neurons])
         axes.invert_yaxis()
-        axes.set_xlabel("test MSE ↓ (small: seeds, large: mean)")
-        axes.legend(loc="lower right")
-        strips = np.atleast_1d(right.subplots(len(rows) + 1, 1))
-        for at, (label, frames) in zip(strips, [("truth", truth[0]), *rows], strict=True):
+        axes.set_xlabel("test MSE ↓ (dots: seeds, bar: mean)")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right", frameon=True)
+        strips = np.atleast_1d(parts[1].subplots(len(rows), 1))
+        for at, (label, frames) in zip(strips, rows, strict=True):
             _show(at, _in_a_row(frames), label)
-        strips[0].set_title(f"{observed} frames observed, then predicted in closed loop", fontsize=8)
+        strips[0].set_title(f"the last {before} of {observed} observed frames, then the predicted ones", fontsize=8)
         return figure
 
     def strip(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], observed: int) -> Figure:
@@ -165,8 +161,7 @@ def save(figure: Figure, path: Path) -> None:
     """Writes the figure as path.svg and path.png."""
     for form in ("svg", "png"):
         target = path.with_suffix(f".{form}")
-        with replacing(target) as temporary:
-            temporary.write_bytes(encoded(figure, form))
+        target.write_bytes(encoded(figure, form))
 
 
 def _panel(x: str, y: str) -> tuple[Figure, Axes]:
@@ -175,6 +170,12 @@ def _panel(x: str, y: str) -> tuple[Figure, Axes]:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     return figure, axes
+
+
+def _with_legend(figure: Figure, axes: Axes) -> Figure:
+    if axes.get_legend_handles_labels()[0]:  # where no cell has ended well, there is nothing to name
+        axes.legend(ncols=2)
+    return figure
 
 
 def _after(observed: int, frames: NDArray[np.uint8]) -> NDArray[np.float64]:

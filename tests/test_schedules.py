@@ -1,0 +1,96 @@
+"""What a training step sees: the order of the data, scheduled sampling and the learning rate, by closed forms."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import training
+from benchmarks.settings import SamplingSettings, TrainingSettings
+
+
+def plan(**given: Any) -> TrainingSettings:
+    """Settings of which only those of the learning rate matter."""
+    return TrainingSettings.model_construct(**given)
+
+
+# --- the order of the data --------------------------------------------------------------------------------------------
+
+
+def test_every_epoch_is_another_permutation() -> None:
+    epochs = [
+        np.concatenate([training.batch_indices(12, 4, 7, step) for step in range(3 * epoch, 3 * epoch + 3)])
+        for epoch in range(4)
+    ]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_an_incomplete_batch_is_left_out_of_its_epoch() -> None:
+    batches = [training.batch_indices(14, 4, 7, step) for step in range(6)]
+    assert [len(batch) for batch in batches] == [4] * 6
+    assert all(len(set(np.concatenate(epoch))) == 12 for epoch in (batches[:3], batches[3:]))
+
+
+def test_fewer_sequences_than_a_batch_are_all_taken() -> None:
+    assert sorted(training.batch_indices(3, 4, 7, 5)) == [0, 1, 2]
+
+
+def test_the_order_is_a_function_of_seed_and_step() -> None:
+    later = training.batch_indices(12, 4, 7, 10)
+    np.random.default_rng(0).random()
+    assert np.array_equal(training.batch_indices(12, 4, 7, 10), later)
+    orders = {
+        tuple(np.concatenate([training.batch_indices(12, 4, seed, step) for step in range(3)])) for seed in range(9)
+    }
+    assert len(orders) == 9
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 1.0), (50, 0.5), (75, 0.25), (99, 0.01), (100, 0.0), (10**6, 0.0)])
+def test_the_true_share_falls_by_a_line(step: int, share: float) -> None:
+    sampling = SamplingSettings(start=1.0, fall=0.01, stop=10**7)
+    drawn = training.true_share(sampling, (200, 110), 9, seed=3, step=step)
+    assert drawn.shape == (200, 100)
+    assert drawn.dtype == np.float32
+    assert set(np.unique(drawn)) <= {0.0, 1.0}
+    assert abs(drawn.mean() - share) <= 5 * math.sqrt(share * (1 - share) / drawn.size)
+    assert np.array_equal(drawn, training.true_share(sampling, (200, 110), 9, seed=3, step=step))
+
+
+def test_the_true_share_ends_where_it_is_told_to() -> None:
+    sampling = SamplingSettings(start=0.5, fall=0.0, stop=10)
+    before, after = (training.true_share(sampling, (8, 30), 5, seed=3, step=step) for step in (9, 10))
+    assert before.any()
+    assert not after.any()
+
+
+def test_draws_of_true_frames_differ_by_seed_and_step() -> None:
+    sampling = SamplingSettings(start=0.5, fall=0.0, stop=10)
+    draws = [training.true_share(sampling, (8, 30), 5, seed, step) for seed in (0, 1) for step in (0, 1)]
+    assert len({draw.tobytes() for draw in draws}) == 4
+
+
+def test_the_learning_rate_warms_up_and_falls_by_half_a_cosine() -> None:
+    rates = [
+        training.learning_rate(plan(steps=20, warm_up=0.2, learning_rate=1.0, final_learning_rate=0.2), step)
+        for step in range(20)
+    ]
+    assert np.allclose(rates[:5], [0.25, 0.5, 0.75, 1.0, 1.0])
+    assert math.isclose(rates[12], 0.6)
+    assert math.isclose(rates[8], 0.6 + 0.4 * math.sqrt(0.5))
+    assert math.isclose(rates[16], 0.6 - 0.4 * math.sqrt(0.5))
+    assert np.allclose([rates[4 + k] + rates[20 - k] for k in range(1, 16)], 1.2)
+    assert (np.diff(rates[4:]) < 0).all()
+    assert rates[-1] > 0.2
+
+
+@pytest.mark.parametrize(("warm_up", "first", "last"), [(0.0, 1.0, None), (1.0, 0.05, 1.0)])
+def test_the_learning_rate_without_one_of_its_parts(warm_up: float, first: float, last: float | None) -> None:
+    found = plan(steps=20, warm_up=warm_up, learning_rate=1.0, final_learning_rate=0.0)
+    assert math.isclose(training.learning_rate(found, 0), first)
+    cosine = (1 + math.cos(math.pi * 19 / 20)) / 2
+    assert math.isclose(training.learning_rate(found, 19), cosine if last is None else last)
