@@ -15,6 +15,7 @@ from skimage.metrics import structural_similarity
 from benchmarks.files import rounded
 
 Array = NDArray[Any]
+CHUNK = 256  # sequences scored at a time: bounds the memory that a large test split takes
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,12 @@ def score(predicted: Array, true: Array) -> dict[str, Array]:
     """Every metric of predicted against true frames [N, T, C, H, W], by frame: name -> [T]."""
     if predicted.shape != true.shape:
         raise ValueError(f"predictions have shape {predicted.shape}, the truth {true.shape}; wanted the same")
-    return {name: metric.per_frame(predicted, true) for name, metric in METRICS.items()}
+    totals = {name: np.zeros(predicted.shape[1]) for name in METRICS}
+    for start in range(0, len(predicted), CHUNK):
+        part = slice(start, start + CHUNK)
+        for name, metric in METRICS.items():
+            totals[name] += metric.per_frame(predicted[part], true[part]) * len(predicted[part])
+    return {name: total / len(predicted) for name, total in totals.items()}
 
 
 def summary(predicted: Array, true: Array) -> dict[str, Any]:

@@ -216,9 +216,8 @@ def test_divergence_that_spikes_hide_is_found(data: tuple[Sequences, Sequences],
             with torch.no_grad():
                 next(network.layers[0].parameters()).fill_(torch.nan)
 
-    short = tuple(Sequences(split.frames[:, :4], 3) for split in data)
-    checkpoint = Checkpoint(tmp_path / "seed.safetensors")
-    trained = training.train(network, *short, settings(), 1, torch.device("cpu"), checkpoint, poison)
+    one, other = (Sequences(split.frames[:, :4], 3) for split in data)
+    trained = training.train(network, one, other, settings(), 1, CPU, Checkpoint(tmp_path / "c"), poison)
     assert trained.status == "diverged"
     assert "step 3" in trained.reason
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
