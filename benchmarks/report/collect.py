@@ -28,14 +28,13 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
     rows: list[Row] = []
     for dataset in settings.datasets:
         folder = ROOT / profile / dataset
-        rows += _guarded({"neuron": "trivial", "group": "trivial"}, keep_going, _trivial, folder)
+        own = _guarded({"neuron": "trivial", "group": "trivial"}, keep_going, _trivial, folder)
         for neuron in settings.neurons:
-            own = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, folder / neuron)
-            group = own[0]["group"]
-            own += _guarded({"neuron": neuron, "group": group}, keep_going, _cost, folder / neuron, group)
-            rows += [{"dataset": dataset, **row} for row in own]
-        rows = [{"dataset": dataset, **row} for row in rows]
-    table = pd.DataFrame([{"profile": profile, **row} for row in rows], columns=COLUMNS)
+            trained = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, folder / neuron)
+            group = trained[0]["group"]
+            own += trained + _guarded({"neuron": neuron, "group": group}, keep_going, _cost, folder / neuron, group)
+        rows += [{"profile": profile, "dataset": dataset, **row} for row in own]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     return table.astype({"seed": "Int64", "value": "float64"})
 
 
