@@ -52,7 +52,7 @@ def tables(lines: list[Line]) -> list[Table]:
         (line, [_cell(line.entries.get(c.metric), c) for c in cost]) for line in lines if line.group != "trivial"
     ]
     ranked = "Bold: best spiking neuron; underlined: second. Mean ± standard deviation over seeds, n of them."
-    measured = "Times and memory are this machine's. Each neuron was timed in turn with LIF, so that noise cancels in the ratio."
+    measured = "Times and memory are this machine's; noise cancels in the ratios, timed in turn with LIF."
     return [
         Table(
             "Accuracy",
