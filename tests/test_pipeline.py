@@ -23,7 +23,9 @@ class Clone:
             shutil.copytree(ROOT / part, folder / part, ignore=ignore)
         for part in ("dvc.yaml", ".dvcignore", ".gitignore", "README.md"):
             shutil.copy(ROOT / part, folder / part)
-        self.change("params.yaml", r"^profile: \w+", "profile: smoke", (ROOT / "params.yaml").read_text())
+        (folder / "neurons/my_neuron.py").unlink(missing_ok=True)  # a reader may have followed the README already
+        params_text = re.sub(r"^  my_neuron:.*\n", "", (ROOT / "params.yaml").read_text(), flags=re.MULTILINE)
+        self.change("params.yaml", r"^profile: \w+", "profile: smoke", params_text)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         params = yaml.safe_load((folder / "params.yaml").read_text())
         for dataset in params["datasets"]:
@@ -70,7 +72,7 @@ def clone(done: Clone, tmp_path: Path) -> Clone:
 
 
 def test_a_cell_is_a_neuron_on_a_dataset(clone: Clone) -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = yaml.safe_load((clone.folder / "params.yaml").read_text())
     cells = [f"smoke-{dataset}-{neuron}" for dataset in params["datasets"] for neuron in params["neurons"]]
     wanted = {f"{stage}@{cell}" for stage in ("train", "measure") for cell in cells}
     wanted |= {f"prepare@smoke-{dataset}" for dataset in params["datasets"]} | {"report"}
