@@ -1,5 +1,8 @@
 """One seed of a cell from start to score, in a process of its own; finished seeds are kept until the cell is."""
 
+import multiprocessing
+import os
+import threading
 import traceback
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -23,10 +26,21 @@ from neurons import NeuronError, UnsupportedError
 _progress: "Queue[tuple[int, int, float]] | None" = None  # set once in each worker process
 
 
-def report_to(queue: "Queue[tuple[int, int, float]]") -> None:
-    """Sends the progress of this process's seeds, as (seed, steps done, loss), to `queue`."""
+def begin(queue: "Queue[tuple[int, int, float]]") -> None:
+    """Begins a worker process: its progress, as (seed, steps done, loss), goes to `queue`, and it ends with its parent.
+
+    A worker that outlived a killed parent would write to the checkpoints of the run that goes on.
+    """
     global _progress
     _progress = queue
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def run_seed(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import datasets
 from benchmarks import checkpoint, command, machine
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
-from benchmarks.seeds import report_to, run_seed
+from benchmarks.seeds import begin, run_seed
 from neurons import NeuronError
 
 # what a trained seed depends on beside its settings, its data and neurons/; the same files stand in dvc.yaml
@@ -73,7 +73,7 @@ def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
         unit="step",
         mininterval=0.5 if sys.stderr.isatty() else 20,
     )
-    with bar, ProcessPoolExecutor(workers, context, initializer=report_to, initargs=(steps,)) as pool:
+    with bar, ProcessPoolExecutor(workers, context, initializer=begin, initargs=(steps,)) as pool:
         futures = [pool.submit(run_seed, cell, seed, folder) for seed in range(training.seeds)]
         done = [0] * training.seeds
         while not all(future.done() for future in futures):

@@ -1,16 +1,22 @@
-"""What all tests share: one thread, seeded draws, and a training set small enough to make in every test."""
+"""What all tests share: one thread, seeded draws, a small dataset, and a small copy of the project to run stages in."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
 import datasets
+from benchmarks import command
 from datasets import DatasetError, moving_mnist
 
 ROOT = Path(__file__).parent.parent
@@ -74,3 +80,94 @@ def prepared(tmp_path: Path, digits_read_once: None) -> Path:
     """Moving MNIST, prepared small."""
     datasets.prepare("moving_mnist", tmp_path, tmp_path / "prepared", **MOVING)
     return tmp_path / "prepared"
+
+
+TINY: dict[str, Any] = {"seeds": 2, "steps": 4, "validate_every": 2, "workers": 1}
+CELL = ("--dataset", "moving_mnist", "--neuron")
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Project:
+    """A copy of the code in a folder of its own, with the smoke profile cut down to a few steps."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in ("neurons", "datasets", "benchmarks"):
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.params["profile"] = "smoke"
+        self.params["neurons"] = {"lif": {}}
+        self.cell = self.params["profiles"]["smoke"]["moving_mnist"]
+        self.cell["training"] |= TINY
+        self.save()
+
+    def save(self) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+
+    def add(self, neuron: str, code: str) -> None:
+        """Adds a neuron: one file and one line."""
+        (self.folder / "neurons" / f"{neuron}.py").write_text(code)
+        self.params["neurons"][neuron] = {}
+        self.save()
+
+    def run(self, stage: str, *options: str, **how: Any) -> Done:
+        """Runs a stage as a user does."""
+        command = [sys.executable, "-m", f"benchmarks.{stage}", *options]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False, **how)
+
+    def made(self) -> set[str]:
+        """Everything under results/ and reports/, temporary names included."""
+        return {
+            str(p.relative_to(self.folder)) for top in ("results", "reports") for p in (self.folder / top).rglob("*")
+        }
+
+
+@pytest.fixture(scope="module")
+def prepared_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("prepared"))
+    assert project.run("prepare", "--dataset", "moving_mnist").returncode == 0
+    return project
+
+
+@pytest.fixture
+def project(prepared_project: Project, tmp_path: Path) -> Project:
+    shutil.copytree(prepared_project.folder, tmp_path / "project")
+    copy = Project.__new__(Project)
+    copy.folder = tmp_path / "project"
+    copy.params = yaml.safe_load((copy.folder / "params.yaml").read_text())
+    copy.cell = copy.params["profiles"]["smoke"]["moving_mnist"]
+    return copy
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a stage in this process, which saves the import of torch; only for unchanged code."""
+
+    def run(project: Project, stage: str, *options: str) -> Done:
+        main = import_module("benchmarks.report.__main__" if stage == "report" else f"benchmarks.{stage}").main
+        monkeypatch.chdir(project.folder)
+        monkeypatch.setattr(sys, "argv", [stage, *options])
+        capsys.readouterr()
+        try:
+            command.run(main)
+        except SystemExit as end:
+            return Done([stage], 1, "", f"{capsys.readouterr().err}\n{end.code}")
+        return Done([stage], 0, *capsys.readouterr())
+
+    return run
+
+
+def one_line_error(done: Done, *wanted: str) -> None:
+    """The contract of an error: one line, non-zero exit, no traceback, and the words that help."""
+    lines = [
+        line
+        for line in done.stderr.replace("\r", "\n").splitlines()
+        if line.strip() and "loss" not in line and "?step" not in line
+    ]
+    assert done.returncode == 1, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for words in wanted:
+        assert words in lines[0]

@@ -6,6 +6,7 @@ import io
 import warnings
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,13 @@ def step_through(neuron: neurons.Neuron, currents: Tensor) -> tuple[Tensor, Any]
 
 def same(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_library_neuron_is_a_short_file(name: str) -> None:
+    """The adapters carry what the library's neurons share, so that one more costs at most 25 lines, card included."""
+    file = Path(neurons.__path__[0]) / f"{name}.py"
+    if neurons.build(name, 16).group in ("snntorch", "norse", "spikingjelly"):
+        assert len(file.read_text().splitlines()) <= 25
 
 
 def test_card_names_source_and_what_is_learnable(name: str) -> None:

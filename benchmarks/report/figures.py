@@ -26,7 +26,8 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
-    "legend.frameon": False,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.8,
     "legend.fontsize": 8,
     "figure.dpi": 150,
 }
@@ -110,7 +111,7 @@ class Painter:
         axes.invert_yaxis()
         axes.set_xlabel("test MSE ↓ (dots: seeds, bar: mean)")
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right", frameon=True)
+            axes.legend(loc="lower right")
         strips = np.atleast_1d(parts[1].subplots(len(rows), 1))
         for at, (label, frames) in zip(strips, rows, strict=True):
             _show(at, _in_a_row(frames), label)
