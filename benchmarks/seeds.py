@@ -1,10 +1,7 @@
-"""One seed of a cell from start to score, in a process of its own; finished seeds are kept until the cell is."""
+"""One seed of a cell from start to score; finished seeds are kept until the cell is."""
 
-import multiprocessing
-import os
-import threading
 import traceback
-from multiprocessing.queues import Queue
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +20,11 @@ from benchmarks.settings import SettingsError
 from benchmarks.training import train
 from neurons import NeuronError, UnsupportedError
 
-_progress: "Queue[tuple[int, int, float]] | None" = None  # set once in each worker process
 
-
-def begin(queue: "Queue[tuple[int, int, float]]") -> None:
-    """Begins a worker process: its progress, as (seed, steps done, loss), goes to `queue`, and it ends with its parent.
-
-    A worker that outlived a killed parent would write to the checkpoints of the run that goes on.
-    """
-    global _progress
-    _progress = queue
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def run_seed(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
+def run_seed(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float], None]) -> dict[str, Any]:
     """Trains, selects and tests one seed, or takes its finished record from `folder`.
+
+    `on_step` receives the number of steps done and the loss.
 
     What is wrong with the neuron becomes the record's status and reason (and a traceback in `folder`); what is wrong
     with data, settings or the disk is raised.
@@ -56,7 +36,7 @@ def run_seed(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
         except ResultsError:
             finished.unlink()
     try:
-        record = _train_and_test(cell, seed, folder)
+        record = _train_and_test(cell, seed, folder, on_step)
     except (datasets.DatasetError, SettingsError, OSError):
         raise
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
@@ -67,7 +47,7 @@ def run_seed(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
     return record
 
 
-def _train_and_test(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
+def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float], None]) -> dict[str, Any]:
     settings = cell.settings
     device = machine.settle(settings.training.device)
     train_set, validation_set, test_set = (
@@ -82,7 +62,7 @@ def _train_and_test(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
         seed,
         device,
         Checkpoint(folder / f"seed{seed}.safetensors"),
-        on_step=lambda step, loss: _progress.put((seed, step, loss)) if _progress else None,
+        on_step,
     )
     record: dict[str, Any] = {
         "seed": seed,

@@ -8,23 +8,17 @@ Seeds run side by side on a CPU, one thread each. Interrupted, it goes on where 
 """
 
 import csv
-import multiprocessing
 import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from queue import Empty
 from typing import Any
-
-from tqdm import tqdm
 
 import datasets
 from benchmarks import checkpoint, command, machine
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
-from benchmarks.seeds import begin, run_seed
+from benchmarks.workers import train_seeds
 from neurons import NeuronError
 
 # what a trained seed depends on beside its settings, its data and neurons/; the same files stand in dvc.yaml
@@ -59,36 +53,6 @@ def fingerprint(cell: Cell) -> str:
     del settings["training"]["workers"], settings["training"]["seeds"]
     values = {"neuron": cell.params, "settings": settings, "data": datasets.card(cell.dataset, cell.data)["files"]}
     return checkpoint.fingerprint(sources + ([own] if own.exists() else []), values)
-
-
-def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
-    """The records of all seeds of the cell; those that are finished in `folder` are not run again."""
-    training = cell.settings.training
-    context = multiprocessing.get_context("spawn")
-    steps = context.Queue()
-    workers = min(training.workers, training.seeds)
-    bar = tqdm(
-        desc=f"{cell.neuron} on {cell.dataset}",
-        total=training.seeds * training.steps,
-        unit="step",
-        mininterval=0.5 if sys.stderr.isatty() else 20,
-    )
-    with bar, ProcessPoolExecutor(workers, context, initializer=begin, initargs=(steps,)) as pool:
-        futures = [pool.submit(run_seed, cell, seed, folder) for seed in range(training.seeds)]
-        done = [0] * training.seeds
-        while not all(future.done() for future in futures):
-            try:
-                seed, step, loss = steps.get(timeout=0.2)
-            except Empty:
-                continue
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            bar.update(step - done[seed])
-            done[seed] = step
-        try:
-            return [future.result() for future in futures]
-        except BrokenProcessPool:
-            reason = "a training process was killed, most likely for want of memory"
-            return [{"seed": seed, "status": "failed", "reason": reason} for seed in range(training.seeds)]
 
 
 def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float) -> None:
