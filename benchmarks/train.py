@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import datasets
 from benchmarks import checkpoint, command, machine
 from benchmarks.command import Cell
@@ -51,7 +53,13 @@ def fingerprint(cell: Cell) -> str:
     own = Path("neurons") / f"{cell.neuron}.py"
     settings = cell.settings.model_dump(include={"network": True, "training": True})
     del settings["training"]["workers"], settings["training"]["seeds"]
-    values = {"neuron": cell.params, "settings": settings, "data": datasets.card(cell.dataset, cell.data)["files"]}
+    values = {
+        "neuron": cell.params,
+        "settings": settings,
+        "data": datasets.card(cell.dataset, cell.data)["files"],
+        "device": machine.settle(cell.settings.training.device).type,
+        "torch": torch.__version__,
+    }
     return checkpoint.fingerprint(sources + ([own] if own.exists() else []), values)
 
 
