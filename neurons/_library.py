@@ -1,4 +1,4 @@
-"""Importing a neuron library without the notices that its import alone sets off."""
+"""Importing a neuron library without the notices that its import and its first step alone set off."""
 
 import logging
 import warnings
@@ -9,15 +9,14 @@ from typing import Any
 def load(module: str) -> Any:
     """The module of that name; a user can do nothing about what is hidden here, and it would fill every log.
 
-    Norse's import uses torch.jit, which torch deprecates; SpikingJelly's registers Triton kernels, which torch notes
-    where Triton is not installed.
+    Norse's import uses torch.jit, which torch deprecates; SpikingJelly registers Triton kernels, at its first step too,
+    which torch notes where Triton is not installed.
     """
-    notices = logging.getLogger("torch._library.triton")
-    level = notices.level
-    notices.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return import_module(module)
-    finally:
-        notices.setLevel(level)
+    logging.getLogger("torch._library.triton").addFilter(_worth_reading)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return import_module(module)
+
+
+def _worth_reading(record: logging.LogRecord) -> bool:
+    return "Triton not available" not in record.getMessage()

@@ -128,8 +128,7 @@ def findings(lines: list[Line]) -> list[str]:
             rest = f"; {', '.join(worse)} not"
         said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.2f}){rest}.")
     bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
-    said += [f"Not every cell ended well. {text}." for text in bad]
-    return said
+    return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
 
 
 def shown_columns(lines: list[Line]) -> list[Column]:

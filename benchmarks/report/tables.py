@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from benchmarks.report.summary import Column, Entry, Line, shown_columns
+from benchmarks.report.summary import HEADLINE, Column, Entry, Line, shown_columns
 from benchmarks.settings import CellSettings
 
 ACCURACY = ("mse", "mae", "psnr", "ssim", "ssim_r1")
@@ -126,7 +126,8 @@ def _difference(line: Line) -> str:
 
 
 def _count(line: Line) -> str:
-    return str(max((entry.n for entry in line.entries.values()), default=0)) if line.group != "trivial" else "–"
+    trained = line.entries.get(HEADLINE)
+    return str(trained.n if trained else 0) if line.group != "trivial" else "–"
 
 
 def _meanings(columns: list[Column]) -> list[str]:
