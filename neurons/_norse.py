@@ -32,9 +32,9 @@ class NorseNeuron(Neuron):
         super().__init__()
         library = load(f"norse.torch.functional.{module}")
         self.step = _with_surrogate(getattr(library, step))
-        self.library_state = getattr(library, state)
-        self.library_parameters = getattr(library, parameters)
-        self.state_type = state_type(*self.library_state._fields)
+        self.state_tuple = getattr(library, state)
+        self.parameter_tuple = getattr(library, parameters)
+        self.state_type = state_type(*self.state_tuple._fields)
         self.learnt = nn.ParameterDict({n: nn.Parameter(per_channel(v, channels)) for n, v in learnable.items()})
         self.fixed = fixed
 
@@ -42,8 +42,8 @@ class NorseNeuron(Neuron):
         return self.state_type(*(torch.zeros_like(current) for _ in self.state_type._fields))
 
     def forward(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        parameters = self.library_parameters(**self.learnt, **self.fixed)
-        spikes, after = self.step(current, self.library_state(*state[:-1]), parameters, dt=1.0)
+        parameters = self.parameter_tuple(**self.learnt, **self.fixed)
+        spikes, after = self.step(current, self.state_tuple(*state[:-1]), parameters, dt=1.0)
         return spikes, self.state_type(*after, spikes)
 
 

@@ -115,7 +115,8 @@ def findings(lines: list[Line]) -> list[str]:
         mean, low, high = stc.difference
         verdict = "beats" if high < 0 else "loses to" if low > 0 else "cannot be told from"
         said.append(
-            f"STC-LIF {verdict} LIF at this budget: its MSE differs by {mean:+.2f} (95 % interval {low:+.2f} to {high:+.2f},"
+            f"STC-LIF {verdict} LIF at this budget: its MSE differs by {mean:+.2f}"
+            f" (95 % interval {low:+.2f} to {high:+.2f},"
             f" {stc.entries[HEADLINE].n} seeds)."
         )
     if trivial and trained:
