@@ -110,6 +110,16 @@ def test_markdown_marks_best_second_and_artificial() -> None:
     assert "| convlstm (artificial) | artificial, not spiking | 1.00 ± 0.00 |" in text
 
 
+def test_a_time_shows_its_interquartile_range() -> None:
+    cell = {"profile": "p", "dataset": "d", "neuron": "lif", "group": "paper", "status": "ok"}
+    costs = [
+        {**cell, "metric": "train_step_ms", "value": 57.84},
+        {**cell, "metric": "train_step_iqr_ms", "value": 2.06},
+    ]
+    text = render("table.md", pd.concat([results(), pd.DataFrame(costs, columns=COLUMNS)], ignore_index=True))
+    assert "| lif | paper | 57.8 (2.1) |" in text
+
+
 def test_latex_is_balanced_and_escaped() -> None:
     text = render("table.tex", results())
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == text.count(r"\bottomrule") == 2

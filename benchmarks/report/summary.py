@@ -23,6 +23,7 @@ class Column:
     digits: int
     lower_is_better: bool | None = None  # None: not ranked
     meaning: str = ""
+    spread: str = ""  # the metric that stands in brackets behind the number; without one, the seeds' deviation
 
 
 COLUMNS = [
@@ -32,9 +33,23 @@ COLUMNS = [
     ),
     Column("network_parameters", "parameters", 0, None, "learnable numbers of the whole network"),
     Column("firing_rate", "firing rate", 3, None, "spikes per neuron and step, all layers and all test sequences"),
-    Column("train_step_ms", "train step, ms", 1, None, "median time of one training step of one batch"),
+    Column(
+        "train_step_ms",
+        "train step, ms",
+        1,
+        None,
+        "one training step of one batch, median (interquartile range)",
+        "train_step_iqr_ms",
+    ),
     Column("train_step_ratio", "train × LIF", 2, None, "training step relative to LIF, measured in turn with it"),
-    Column("inference_ms", "inference, ms", 1, None, "median time of predicting one batch in closed loop"),
+    Column(
+        "inference_ms",
+        "inference, ms",
+        1,
+        None,
+        "closed-loop prediction of one batch, median (interquartile range)",
+        "inference_iqr_ms",
+    ),
     Column("inference_ratio", "inference × LIF", 2, None, "inference relative to LIF, measured in turn with it"),
     Column("saved_for_backward_mib", "saved, MiB", 1, None, "memory that autograd keeps for one backward pass"),
     Column("peak_resident_mib", "peak RAM, MiB", 0, None, "peak resident size of a fresh process that trains"),
@@ -44,7 +59,7 @@ COLUMNS = [
 
 @dataclass
 class Entry:
-    """A number of a table: mean, standard deviation over seeds, count, and 1 or 2 where it is best or second."""
+    """A number of a table: mean, spread (over seeds, or the column's own), count, and 1 or 2 where best or second."""
 
     mean: float
     sd: float
@@ -75,6 +90,8 @@ def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
             values = rows.loc[(rows["metric"] == column.metric) & (rows["status"] == "ok"), "value"]
             if len(values):
                 sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+                if column.spread:
+                    sd = float(rows.loc[rows["metric"] == column.spread, "value"].mean())
                 line.entries[column.metric] = Entry(float(values.mean()), sd, len(values))
         if neuron != REFERENCE and line.group != "trivial":
             line.difference = paired_difference(own, str(neuron))

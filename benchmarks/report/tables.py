@@ -114,7 +114,9 @@ def _cell(entry: Entry | None, column: Column) -> Cell:
     if entry is None:
         return Cell("–")
     text = f"{entry.mean:,.{column.digits}f}"
-    if entry.n > 1 and column.metric in (*ACCURACY, "firing_rate"):
+    if column.spread:
+        text += f" ({entry.sd:.{column.digits}f})"
+    elif entry.n > 1 and column.metric in (*ACCURACY, "firing_rate"):
         text += f" ± {entry.sd:.{column.digits}f}"
     return Cell(text, entry.rank)
 
