@@ -39,7 +39,8 @@ def main() -> None:
     failed = next((record for record in records if record["status"] in FAILURES), None)
     if failed and not options.keep_going:
         log = folder / f"seed{failed['seed']}.log"
-        raise NeuronError(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']} (traceback: {log})")
+        where = f" (traceback: {log})" if log.exists() else ""
+        raise NeuronError(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']}{where}")
     write_results(cell, folder, records, time.monotonic() - start)
     if failed:
         print(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']}", file=sys.stderr)

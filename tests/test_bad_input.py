@@ -1,5 +1,6 @@
 """What a user can get wrong in params, options, neurons and files: one line, no traceback, nothing partial."""
 
+import os
 import resource
 import shutil
 from collections.abc import Callable
@@ -123,7 +124,12 @@ def test_results_that_are_missing_or_of_another_format(project: Project, here: C
 def test_a_disk_that_takes_no_more(project: Project, stage: str, options: tuple[str, ...], limit: int) -> None:
     """A limit on the size of files makes the system refuse a write half-way, as a full disk does."""
     before = project.made()
-    done = project.run(stage, *options, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    done = project.run(
+        stage,
+        *options,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # Python would cut its own bytecode files short
+    )
     one_line_error(done, "cannot be written")
     assert project.made() == before
     assert not list(project.folder.glob(".reports.*"))
