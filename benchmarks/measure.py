@@ -11,9 +11,11 @@ import resource
 import statistics
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -99,22 +101,31 @@ def time_summary(times: pd.DataFrame) -> dict[str, Any]:
 def saved_bytes(loss: Callable[[], Tensor], network: torch.nn.Module) -> int:
     """Bytes that autograd keeps for the backward pass of `loss`, each storage once, parameters not counted.
 
-    The same on every machine and device: the memory that backpropagation through time costs.
+    The same on every machine and device: the memory that backpropagation through time costs. What a branch saved that
+    was detached and dropped again does not count.
     """
-    parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    storages: dict[int, int] = {}
+    alive: weakref.WeakSet[_Saved] = weakref.WeakSet()
 
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in parameters:
-            storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
+    def pack(tensor: Tensor) -> _Saved:
+        saved = _Saved(tensor)
+        alive.add(saved)
+        return saved
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        kept = loss()  # alive while counting, so that no storage is freed and its address counted twice
-    total = sum(storages.values())
-    del kept
-    return total
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+        graph = loss()  # holds what backward needs
+    storages = [saved.tensor.untyped_storage() for saved in alive]
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    for parameter in network.parameters():
+        sizes.pop(parameter.untyped_storage().data_ptr(), None)
+    del graph
+    return sum(sizes.values())
+
+
+@dataclass(eq=False)
+class _Saved:
+    """A tensor that autograd saved, for as long as the graph holds on to it."""
+
+    tensor: Tensor
 
 
 def peak_memory(cell: Cell) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import neurons
 from benchmarks import measure, samples
 from benchmarks.files import FORMAT, ResultsError, read_json, replacing, rounded, write_json
 
@@ -27,6 +28,29 @@ def test_saved_bytes_counts_each_storage_once_and_no_parameters() -> None:
 def test_saved_bytes_of_a_view_are_those_of_its_storage() -> None:
     x = torch.ones(10, 8, requires_grad=True) * 1.0
     assert measure.saved_bytes(lambda: x[:, :2].square().sum(), nn.Module()) == 10 * 8 * 4
+
+
+def test_saved_bytes_leave_out_what_a_dropped_branch_saved() -> None:
+    """Of 50 detached squares nothing stays, whatever addresses they were given; of the last one its input does."""
+    x = torch.ones(100, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        total = x * 1.0
+        for _ in range(50):
+            total = total + (x * 2.0).square().detach()
+        return total.square().sum()
+
+    assert measure.saved_bytes(loss, nn.Module()) == 100 * 4
+
+
+@pytest.mark.parametrize("name", neurons.available())
+def test_saved_bytes_are_the_same_every_time(name: str, currents: Any) -> None:
+    neuron, drive = neurons.build(name, 16), currents().requires_grad_()
+    counts = {
+        measure.saved_bytes(lambda: neuron.unroll(drive, neuron.initial_state(drive[0]))[0].sum(), neuron)
+        for _ in range(3)
+    }
+    assert len(counts) == 1
 
 
 def test_the_ratio_is_the_median_of_the_pairs_and_outlives_a_slow_stretch() -> None:
