@@ -17,10 +17,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks import command, samples, settings
-from benchmarks.command import Cell
 from benchmarks.files import ResultsError, writing
-from benchmarks.report.collect import collect, described
-from benchmarks.report.figures import Painter, draw, encoded, save
+from benchmarks.report.collect import ROOT, collect, described
+from benchmarks.report.figures import Painter, draw, save
 from benchmarks.report.summary import findings, summarise
 from benchmarks.report.tables import banner, environment, tables
 from benchmarks.settings import Settings
@@ -64,11 +63,11 @@ def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, f
     budget = banner(profile, loaded.cell(profile, dataset), known)
     painter = Painter(own, list(loaded.neurons))
     figures = []
-    for name, title, figure in _figures(painter, loaded, profile, dataset, known["card"]):
-        save(figure, folder / f"{dataset}-{name}")
+    for name, title, figure in _figures(painter, ROOT / profile / dataset, known["card"]):
+        written = save(figure, folder / f"{dataset}-{name}")
         form = "png" if name.startswith(("strip", "overview")) else "svg"
         mime = "image/png" if form == "png" else "image/svg+xml"
-        data = base64.b64encode(encoded(figure, form)).decode()
+        data = base64.b64encode(written[form]).decode()
         figures.append({"name": name, "title": title, "source": f"data:{mime};base64,{data}"})
     return {
         "name": dataset,
@@ -81,10 +80,8 @@ def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, f
     }
 
 
-def _figures(
-    painter: Painter, loaded: Settings, profile: str, dataset: str, card: dict[str, Any] | None
-) -> list[tuple[str, str, Figure]]:
-    """The figures that the results allow, as (name, title, figure): the sample pictures may be missing."""
+def _figures(painter: Painter, results: Path, card: dict[str, Any] | None) -> list[tuple[str, str, Figure]]:
+    """The figures that the results allow, as (name, title, figure); missing pictures in `results` are left out."""
     drawn = [
         ("learning", "Learning curves (band: least to greatest seed)", draw(painter.learning_curves)),
         ("frames", "Error by predicted frame (bars: standard deviation over seeds)", draw(painter.error_by_frame)),
@@ -102,15 +99,14 @@ def _figures(
     if card is None:
         return drawn
     shape = tuple(card["files"]["test"]["shape"][2:])
-    base = Cell(profile, dataset, "", {}, loaded.cell(profile, dataset)).results
     try:
-        truth = samples.read(base / "truth.png", shape)
+        truth = samples.read(results / "truth.png", shape)
     except ResultsError:
         return drawn
     predictions: dict[str, np.ndarray[Any, np.dtype[np.uint8]]] = {}
     for neuron in painter.neurons:
         try:
-            predictions[neuron] = samples.read(base / neuron / "predictions.png", shape)
+            predictions[neuron] = samples.read(results / neuron / "predictions.png", shape)
         except ResultsError:
             continue
     overview = draw(painter.overview, truth, predictions, card["observed"])

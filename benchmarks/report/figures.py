@@ -158,11 +158,12 @@ def encoded(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes the figure as path.svg and path.png."""
-    for form in ("svg", "png"):
-        target = path.with_suffix(f".{form}")
-        target.write_bytes(encoded(figure, form))
+def save(figure: Figure, path: Path) -> dict[str, bytes]:
+    """Writes the figure as path.svg and path.png, and returns what was written, by form."""
+    written = {form: encoded(figure, form) for form in ("svg", "png")}
+    for form, content in written.items():
+        path.with_suffix(f".{form}").write_bytes(content)
+    return written
 
 
 def _panel(x: str, y: str) -> tuple[Figure, Axes]:
