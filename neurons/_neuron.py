@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections import namedtuple
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from neurons._firing import Firing
 
 
 class NeuronError(ValueError):
@@ -20,27 +22,13 @@ class UnsupportedError(NeuronError):
     """The neuron cannot be had with these settings or on this machine; that is its result, not a fault."""
 
 
-class State(Protocol):
-    """What the suite knows of any neuron's state: a NamedTuple of tensors [B, C, H, W], among them these two.
-
-    A neuron declares its own NamedTuple; further fields (a synaptic current, a dendrite) are its own affair. A neuron
-    without a membrane leaves `v` out, and the circuit then refuses to modulate it.
-    """
-
-    @property
-    def v(self) -> Tensor:
-        """Membrane potential carried to the next step."""
-
-    @property
-    def s(self) -> Tensor:
-        """Output of the last step; for a spiking neuron 0 or 1."""
-
-    def _replace(self, **fields: Tensor) -> Any:
-        """A copy with some fields exchanged."""
-
-
 class MembraneState(NamedTuple):
-    """The smallest state: membrane and last spikes, both [B, C, H, W]."""
+    """The smallest state: membrane and last spikes, both [B, C, H, W].
+
+    A neuron with more (a synaptic current, a dendrite) declares its own NamedTuple. In every state `s` is the output
+    of the last step, and `v`, where there is a membrane, what the circuit may scale; a field of no dimensions is a
+    clock; all others have the shape of the current.
+    """
 
     v: Tensor
     s: Tensor
@@ -53,7 +41,19 @@ class Neuron(nn.Module, ABC):
     """
 
     spiking: ClassVar[bool] = True  # False: the output is real-valued, and every table says so
+    compiles: bool = True  # torch.compile takes its step as one graph, with equal results
+    normalises_batch: bool = False  # in training it uses and updates statistics of the batch
     group: str = "own"  # which block of the tables it stands in
+    note: str = ""  # what the tables must say beside its name
+    firing: Firing = Firing()  # replaced by neurons.build; the same for every neuron of a table
+
+    def fire(self, u: Tensor) -> Tensor:
+        """Spikes of a membrane that stands `u` above its threshold, with the table's surrogate gradient."""
+        return self.firing(u)
+
+    def feedback(self, spikes: Tensor) -> Tensor:
+        """The spikes as they reset the neuron that fired them, with the table's policy for that gradient."""
+        return self.firing.feedback(spikes)
 
     def initial_state(self, current: Tensor) -> Any:
         """The state before the first step, shaped, typed and placed like `current` [B, C, H, W]: here, all at zero."""
@@ -63,6 +63,12 @@ class Neuron(nn.Module, ABC):
     @abstractmethod
     def forward(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One time step: input current [B, C, H, W] and state in, output [B, C, H, W] and the next state out."""
+
+    def __call__(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One time step, its input checked; raises NeuronError for integers and for shapes that do not match."""
+        check_input(current, state)
+        stepped: tuple[Tensor, Any] = super().__call__(current, state)
+        return stepped
 
     def unroll(self, currents: Tensor, state: Any) -> tuple[Tensor, Any]:
         """All steps of `currents` [T, B, C, H, W] from `state`: outputs [T, B, C, H, W] and the last state.
@@ -74,6 +80,18 @@ class Neuron(nn.Module, ABC):
             output, state = self(current, state)
             outputs.append(output)
         return torch.stack(outputs), state
+
+
+def check_input(current: Tensor, state: Any) -> None:
+    """Raises NeuronError where a step is given integers, or a state that was made for currents of another shape."""
+    if not current.is_floating_point():
+        raise NeuronError(f"current is {current.dtype}, wanted floating point; convert it with .float()")
+    shape = current.shape
+    for field in state:
+        if field.shape != shape and field.ndim:
+            raise NeuronError(
+                f"state has shape {list(field.shape)} and current {list(shape)}; begin with initial_state(current)"
+            )
 
 
 def check_output(neuron: Neuron, output: Tensor) -> None:
@@ -102,36 +120,3 @@ def state_type(*fields: str) -> Any:
 def per_channel(value: float, channels: int) -> Tensor:
     """A constant for each channel, shaped [C, 1, 1] so that it broadcasts over [B, C, H, W]."""
     return torch.full((channels, 1, 1), float(value))
-
-
-class _Firing(torch.autograd.Function):
-    """Heaviside step forward; the derivative of a logistic sigmoid of slope alpha backward."""
-
-    @staticmethod
-    def forward(u: Tensor, alpha: float, strict: bool) -> Tensor:
-        return ((u > 0) if strict else (u >= 0)).to(u.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float, bool], output: Tensor) -> None:
-        u, ctx.alpha, _ = inputs
-        ctx.save_for_backward(u)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (u,) = ctx.saved_tensors
-        sigmoid = torch.sigmoid(ctx.alpha * u)
-        return gradient * (ctx.alpha * sigmoid * (1 - sigmoid)), None, None
-
-
-def fire(u: Tensor, *, alpha: float = 4.0, strict: bool = False) -> Tensor:
-    """Spikes of a membrane that stands `u` above its threshold, with the surrogate gradient that all neurons share.
-
-    Forward: 1 where u >= 0 (`strict`: u > 0, as snnTorch and Norse test it), else 0.
-    Backward: d/du = alpha sig(alpha u) (1 - sig(alpha u)), the released code's sigmoid surrogate (alpha 4).
-    """
-    return _Firing.apply(u, alpha, strict)  # type: ignore[no-untyped-call]
-
-
-def fire_strictly(u: Tensor) -> Tensor:
-    """`fire` with the strict test, in the shape in which the libraries take a surrogate: one argument."""
-    return fire(u, strict=True)

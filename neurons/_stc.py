@@ -4,11 +4,23 @@ Source: Wang & Yu, "Autaptic Synaptic Circuit Enhances Spatio-temporal Predictiv
 Networks", ICML 2024, and the authors' released code.
 """
 
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from neurons._neuron import Neuron, NeuronError, UnsupportedError
+
+
+class Circuit(TypedDict, total=False):
+    """The circuit's parameters, as STC explains them: what `stc_<name>` takes beside the parameters of <name>."""
+
+    pathways: Literal["both", "temporal", "spatial", "none"]
+    kernel_size: int
+    groups: int
+    detach: bool
+    bound: float | None
 
 
 class STC(Neuron):
@@ -18,45 +30,71 @@ class STC(Neuron):
         P = tanh(GN(GConv_P(s)))       spatial pathway:  scales the input,       x <- x (1 + P)
 
     where s are the layer's own spikes of the last step. Both convolutions are grouped (`groups`), without bias, and
-    keep the map's size; both factors lie between 0 and 2, so that memory can be kept, amplified or erased. `detach`
-    stops the gradient at s before both pathways (the released `gradient_detach`; off for Moving MNIST, on for TaxiBJ
-    and KTH).
+    keep the map's size; both factors lie between 0 and 2, so that memory can be kept, amplified or erased.
+
+    pathways: which of the two there are; with `none` it is the neuron itself, bit for bit.
+    detach: stops the gradient at s before both pathways (the released `gradient_detach`; off for Moving MNIST, on for
+    TaxiBJ and KTH).
+    bound: keeps the membrane between -bound and bound after every step; in the released code it may grow without end.
     """
 
     group = "stc"
 
-    def __init__(self, neuron: Neuron, channels: int, kernel_size: int = 5, groups: int = 16, detach: bool = False):
+    def __init__(
+        self,
+        neuron: Neuron,
+        channels: int,
+        pathways: Literal["both", "temporal", "spatial", "none"] = "both",
+        kernel_size: int = 5,
+        groups: int = 16,
+        detach: bool = False,
+        bound: float | None = None,
+    ):
         super().__init__()
+        fields = neuron.initial_state(torch.zeros(1, channels, 1, 1))._fields
+        if "v" not in fields:
+            raise UnsupportedError(f"STC modulates a membrane, and the state has none: no `v` among {list(fields)}")
         if groups < 1 or channels % groups:
             raise UnsupportedError(
                 f"the circuit's {groups} groups do not divide {channels} channels; choose ones that do"
             )
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise NeuronError(f"the circuit's kernel_size is {kernel_size}; an odd one keeps the size of the map")
+        if bound is not None and not bound > 0:
+            raise NeuronError(f"the circuit's bound is {bound}; wanted a positive one, or null for none")
 
         def pathway() -> nn.Sequential:
             conv = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
             return nn.Sequential(conv, nn.GroupNorm(groups, channels), nn.Tanh())
 
         self.neuron = neuron
-        self.temporal = pathway()
-        self.spatial = pathway()
+        self.temporal = pathway() if pathways in ("both", "temporal") else None
+        self.spatial = pathway() if pathways in ("both", "spatial") else None
         self.detach = detach
+        self.bound = bound
+        self.note, self.compiles, self.normalises_batch = neuron.note, neuron.compiles, neuron.normalises_batch
 
     def initial_state(self, current: Tensor) -> Any:
-        state = self.neuron.initial_state(current)
-        if "v" not in state._fields:
-            raise UnsupportedError(
-                f"STC modulates a membrane, and the state has none: no `v` among {list(state._fields)}"
-            )
-        return state
+        return self.neuron.initial_state(current)
 
-    def factors(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
-        """The dynamic factors (1 + T, 1 + P), each [B, C, H, W] between 0 and 2, for the last spikes [B, C, H, W]."""
+    def factors(self, spikes: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """The dynamic factors (1 + T, 1 + P), each [B, C, H, W] between 0 and 2, for the last spikes [B, C, H, W].
+
+        A pathway that is not there leaves its factor at the number 1, which changes no bit of what it multiplies.
+        """
         source = spikes.detach() if self.detach else spikes
-        return 1.0 + self.temporal(source), 1.0 + self.spatial(source)
+        keep = 1.0 if self.temporal is None else 1.0 + self.temporal(source)
+        admit = 1.0 if self.spatial is None else 1.0 + self.spatial(source)
+        return keep, admit
+
+    def modulated(self, current: Tensor, state: Any, keep: Any) -> tuple[Tensor, Any]:
+        """One step of the neuron on the scaled current, its membrane scaled by `keep`."""
+        stepped: tuple[Tensor, Any] = self.neuron(current, state._replace(v=state.v * keep))
+        return stepped
 
     def forward(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         keep, admit = self.factors(state.s)
-        output: tuple[Tensor, Any] = self.neuron(current * admit, state._replace(v=state.v * keep))
-        return output
+        output, state = self.modulated(current * admit, state, keep)
+        if self.bound is not None:
+            state = state._replace(v=state.v.clamp(-self.bound, self.bound))
+        return output, state

@@ -8,12 +8,14 @@
 Source: Wang & Yu, ICML 2024. The temporal factor replaces the leak, so the membrane is not bounded.
 Learnable: two grouped convolutions (kernel_size, groups) and their GroupNorms. State: v, s.
 detach: stops the gradient at s before both pathways; released off for Moving MNIST, on for TaxiBJ and KTH.
-Differs from the original: in nothing.
+Differs from the original: in nothing. pathways: none leaves the perfect integrator v + x.
 """
 
+from typing import Unpack
+
 from neurons._integrate import IntegrateAndFire
-from neurons._stc import STC
+from neurons._stc import STC, Circuit
 
 
-def build(channels: int, kernel_size: int = 5, groups: int = 16, detach: bool = False) -> STC:
-    return STC(IntegrateAndFire(retention=1.0, gain=1.0), channels, kernel_size, groups, detach)
+def build(channels: int, **circuit: Unpack[Circuit]) -> STC:
+    return STC(IntegrateAndFire(), channels, **circuit)
