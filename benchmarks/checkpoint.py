@@ -26,13 +26,13 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
-    def note(self, step: int, loss: float, error: float, network: nn.Module) -> None:
+    def note(self, step: int, loss: float, gradient: float, error: float, network: nn.Module) -> None:
         """Adds a row to the curve and keeps the weights where they are the best so far."""
         if not self.curve or error < min(row["validation_mse"] for row in self.curve):
             self.best_step = step
             self.best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         self.step = step
-        self.curve.append({"step": step, "train_loss": loss, "validation_mse": error})
+        self.curve.append({"step": step, "train_loss": loss, "gradient_norm": gradient, "validation_mse": error})
 
 
 def folder(profile: str, dataset: str, neuron: str, fingerprint: str) -> Path:

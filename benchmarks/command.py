@@ -3,17 +3,21 @@
 import argparse
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks import settings
 from benchmarks.files import ResultsError
 from benchmarks.settings import CellSettings, SettingsError
 from datasets import DatasetError
-from neurons import NeuronError
+from neurons import NeuronError, UnsupportedError
 
-USER_ERRORS = (SettingsError, NeuronError, DatasetError, ResultsError, OSError)
+NOT_THE_NEURON = (SettingsError, DatasetError, OSError)  # no neuron's fault: such an error ends the stage, not a cell
+USER_ERRORS = (*NOT_THE_NEURON, NeuronError, ResultsError)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Cell:
     neuron: str
     params: dict[str, Any]
     settings: CellSettings
+
+    @property
+    def kind(self) -> str:
+        """The neuron that is built; `neuron` may have a label behind it."""
+        return settings.kind(self.neuron)
 
     @property
     def data(self) -> Path:
@@ -85,3 +94,14 @@ def one_line(error: BaseException) -> str:
     """An error's message without line breaks; for an unexpected kind of error, with its type."""
     message = " ".join(str(error).split()) or "no message"
     return message if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {message}"
+
+
+def ending(error: BaseException) -> dict[str, str]:
+    """How a cell ends in which `error` was raised: its status and, in one line, the reason."""
+    if isinstance(error, BrokenProcessPool):
+        return {"status": "failed", "reason": "its process was killed, most likely for want of memory"}
+    if isinstance(error, UnsupportedError):
+        return {"status": "unsupported", "reason": one_line(error)}
+    starved = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+    status = "out of memory" if starved and not isinstance(error, NeuronError) else "failed"
+    return {"status": status, "reason": one_line(error)}

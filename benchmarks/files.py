@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1  # of the files under results/; raise it when their meaning changes, and say so in CHANGELOG.md
+PARITY = Path("results") / "parity.json"  # of all datasets and profiles
+FORMAT = 2  # of the files under results/; raise it when their meaning changes, and say so in CHANGELOG.md
 
 
 class ResultsError(ValueError):

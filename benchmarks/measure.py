@@ -14,7 +14,6 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +24,10 @@ from tqdm import tqdm
 
 import datasets
 from benchmarks import command, machine
-from benchmarks.command import Cell, one_line
+from benchmarks.command import NOT_THE_NEURON, Cell, ending
 from benchmarks.files import replacing, rounded, write_json
 from benchmarks.network import Predictor
-from benchmarks.settings import SettingsError
-from neurons import NeuronError, UnsupportedError
+from neurons import NeuronError
 
 REFERENCE = "lif"
 WARM_UP = 3  # untimed calls of each before the first timed one
@@ -135,7 +133,7 @@ def peak_memory(cell: Cell) -> dict[str, int]:
     the interpreter and the libraries included.
     """
     device = machine.settle(cell.settings.training.device)
-    workload = Workload(cell, cell.neuron, cell.params, device)
+    workload = Workload(cell, cell.kind, cell.params, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     for _ in range(3):
@@ -152,7 +150,7 @@ def peak_memory(cell: Cell) -> dict[str, int]:
 def measure(cell: Cell) -> tuple[dict[str, Any], pd.DataFrame]:
     """Costs of the cell's neuron, as cost.json has them, and every single time."""
     device = machine.settle(cell.settings.training.device)
-    own = Workload(cell, cell.neuron, cell.params, device)
+    own = Workload(cell, cell.kind, cell.params, device)
     reference = Workload(cell, REFERENCE, {}, device)
     times = interleaved(own, reference, cell.settings.cost.repeats, device, f"{cell.neuron} beside {REFERENCE}")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -173,12 +171,10 @@ def main() -> None:
     try:
         costs, times = measure(cell)
         status, reason = "ok", ""
-    except (datasets.DatasetError, SettingsError, OSError):
+    except NOT_THE_NEURON:
         raise
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
-        killed = isinstance(error, BrokenProcessPool)
-        reason = "the process was killed, most likely for want of memory" if killed else one_line(error)
-        status = "unsupported" if isinstance(error, UnsupportedError) else "failed"
+        status, reason = ending(error).values()
         if not options.keep_going:
             raise NeuronError(f"{cell.neuron} on {cell.dataset}: {status}: {reason}") from error
         print(f"{cell.neuron} on {cell.dataset}: {status}: {reason}", file=sys.stderr)

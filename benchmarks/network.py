@@ -13,6 +13,11 @@ import neurons
 from benchmarks.settings import NetworkSettings, SettingsError
 
 
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor in float32 where it came in less."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 class Layer(nn.Module):
     """Input current GroupNorm(Conv(x)) and the neurons that receive it."""
 
@@ -21,6 +26,7 @@ class Layer(nn.Module):
         size, channels = settings.kernel_size, settings.channels
         self.conv = nn.Conv2d(inputs, channels, size, padding=size // 2, bias=False)
         self.norm = nn.GroupNorm(settings.groups, channels)
+        self.full_membrane = settings.membrane == "float32"
         self.neuron: Any = None  # put in after all layers are drawn, so that every neuron meets the same weights
 
     def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -29,6 +35,8 @@ class Layer(nn.Module):
         The currents of all T steps come from one convolution: they depend on the inputs alone.
         """
         currents = self.norm(self.conv(inputs.flatten(0, 1))).unflatten(0, inputs.shape[:2])
+        if self.full_membrane:
+            currents = at_least_float32(currents)
         if state is None:
             state = self.neuron.initial_state(currents[0])
         outputs, state = self.neuron.unroll(currents, state)
@@ -50,6 +58,8 @@ class Predictor(nn.Module):
         if frame[1] % settings.patch or frame[2] % settings.patch:
             raise SettingsError(f"network.patch {settings.patch} does not divide frames of {frame[1]} x {frame[2]}")
         self.patch = settings.patch
+        self.autocast = settings.precision == "bfloat16"
+        firing = neurons.Firing(**settings.firing.model_dump())
         channels = frame[0] * settings.patch**2
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -58,7 +68,7 @@ class Predictor(nn.Module):
             self.readout = nn.Conv2d(settings.channels, channels, 1, bias=False)
             layers: Any = self.layers
             for layer in layers:
-                layer.neuron = neurons.build(name, settings.channels, **params)
+                layer.neuron = neurons.build(name, settings.channels, firing, **params)
 
     def neurons_by_layer(self) -> list[neurons.Neuron]:
         """The neurons of each layer, first to last."""
@@ -71,6 +81,11 @@ class Predictor(nn.Module):
         frames [B, T, C, H, W], of which the first `observed` are read. Later inputs are the own predictions, or, where
         `true_share` [B, T - observed - 1] is 1, the true frame (scheduled sampling, in training only).
         """
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.autocast):
+            predicted, outputs = self._roll(frames, observed, true_share)
+        return at_least_float32(predicted), outputs
+
+    def _roll(self, frames: Tensor, observed: int, true_share: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         inputs = pixel_unshuffle(frames, self.patch).transpose(0, 1)
         states: list[Any] = [None] * len(self.layers)
         predictions, outputs = [], []

@@ -5,23 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 
 import datasets
 from benchmarks import machine, samples
 from benchmarks.checkpoint import Checkpoint
-from benchmarks.command import Cell, one_line
+from benchmarks.command import NOT_THE_NEURON, Cell, ending
 from benchmarks.evaluation import evaluate
 from benchmarks.files import ResultsError, read_json, replacing, rounded, write_json
 from benchmarks.metrics import summary
 from benchmarks.network import Predictor
-from benchmarks.settings import SettingsError
 from benchmarks.training import train
-from neurons import NeuronError, UnsupportedError
 
 
-def run_seed(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float], None]) -> dict[str, Any]:
+def run_seed(cell: Cell, folder: Path, seed: int, on_step: Callable[[int, float], None]) -> dict[str, Any]:
     """Trains, selects and tests one seed, or takes its finished record from `folder`.
 
     `on_step` receives the number of steps done and the loss.
@@ -37,11 +34,11 @@ def run_seed(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float]
             finished.unlink()
     try:
         record = _train_and_test(cell, seed, folder, on_step)
-    except (datasets.DatasetError, SettingsError, OSError):
+    except NOT_THE_NEURON:
         raise
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
         (folder / f"seed{seed}.log").write_text(traceback.format_exc())
-        return {"seed": seed, "status": _status(error), "reason": one_line(error)}
+        return {"seed": seed, **ending(error)}
     write_json(finished, record)
     (folder / f"seed{seed}.safetensors").unlink(missing_ok=True)
     return record
@@ -53,7 +50,7 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
     train_set, validation_set, test_set = (
         datasets.open(cell.dataset, cell.data, split) for split in ("train", "validation", "test")
     )
-    network = Predictor(cell.neuron, cell.params, train_set.frames.shape[2:], settings.network, seed).to(device)
+    network = Predictor(cell.kind, cell.params, train_set.frames.shape[2:], settings.network, seed).to(device)
     trained = train(
         network,
         train_set,
@@ -70,6 +67,7 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
         "reason": trained.reason,
         "group": network.neurons_by_layer()[0].group,
         "spiking": network.neurons_by_layer()[0].spiking,
+        "note": network.neurons_by_layer()[0].note,
         "parameters": {
             "network": sum(p.numel() for p in network.parameters()),
             "neurons": sum(p.numel() for neuron in network.neurons_by_layer() for p in neuron.parameters()),
@@ -89,10 +87,3 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
         with replacing(folder / "weights.safetensors") as temporary:
             save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
     return record
-
-
-def _status(error: Exception) -> str:
-    if isinstance(error, UnsupportedError):
-        return "unsupported"
-    out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
-    return "out of memory" if out_of_memory and not isinstance(error, NeuronError) else "failed"

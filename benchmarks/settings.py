@@ -20,6 +20,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FiringSettings(_Strict):
+    """How every neuron of a table fires and resets; neurons.Firing says what the values mean."""
+
+    surrogate: Literal["sigmoid", "atan", "triangle", "rectangle"] = "sigmoid"
+    alpha: Annotated[float, Field(gt=0)] = 4.0
+    reset_gradient: Literal["attached", "detached"] = "attached"
+
+
 class NetworkSettings(_Strict):
     """The network around the neuron."""
 
@@ -28,6 +36,11 @@ class NetworkSettings(_Strict):
     channels: Count
     kernel_size: Count  # of the input convolutions, odd
     groups: Count  # of the GroupNorm of the input current
+    firing: FiringSettings = FiringSettings()
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: convolutions under autocast
+    membrane: Literal["float32", "current"] = (
+        "current"  # what neurons compute in: float32, or whatever their current comes in
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSettings":
@@ -68,6 +81,13 @@ class CostSettings(_Strict):
     repeats: Count  # timed training steps and inference steps of each neuron
 
 
+class StabilitySettings(_Strict):
+    """How long the means against the circuit's instability are tried."""
+
+    seeds: Count
+    steps: Count
+
+
 class CellSettings(_Strict):
     """Everything about one dataset in one profile."""
 
@@ -75,6 +95,7 @@ class CellSettings(_Strict):
     network: NetworkSettings
     training: TrainingSettings
     cost: CostSettings
+    stability: StabilitySettings
 
 
 class Settings(_Strict):
@@ -82,7 +103,7 @@ class Settings(_Strict):
 
     profile: str
     datasets: list[str]
-    neurons: dict[str, dict[str, Any]]
+    neurons: dict[Annotated[str, Field(pattern=r"^\w+(-\w+)?$")], dict[str, Any]]
     profiles: dict[str, dict[str, CellSettings]]
 
     def cell(self, profile: str, dataset: str) -> CellSettings:
@@ -94,6 +115,11 @@ class Settings(_Strict):
     def neuron(self, name: str) -> dict[str, Any]:
         """Parameters of a listed neuron; SettingsError for one that is not."""
         return _named("neuron in params.yaml", name, self.neurons)
+
+
+def kind(name: str) -> str:
+    """The neuron that a line under `neurons:` names: what stands before a hyphen; behind it is the line's own label."""
+    return name.partition("-")[0]
 
 
 def load(path: Path = PARAMS) -> Settings:

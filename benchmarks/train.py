@@ -11,16 +11,19 @@ import csv
 import shutil
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import datasets
-from benchmarks import checkpoint, command, machine
+from benchmarks import checkpoint, command, machine, sources
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
-from benchmarks.workers import train_seeds
+from benchmarks.seeds import run_seed
+from benchmarks.workers import side_by_side
 from neurons import NeuronError
 
 # what a trained seed depends on beside its settings, its data and neurons/; the same files stand in dvc.yaml
@@ -48,30 +51,39 @@ def main() -> None:
         shutil.rmtree(folder)
 
 
+def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
+    """The records of all seeds of the cell; those that are finished in `folder` are not run again."""
+    training = cell.settings.training
+    seeds, title = range(training.seeds), f"{cell.neuron} on {cell.dataset}"
+    try:
+        return side_by_side(partial(run_seed, cell, folder), seeds, training.workers, training.steps, title)
+    except BrokenProcessPool as error:
+        return [{"seed": seed, **command.ending(error)} for seed in seeds]
+
+
 def fingerprint(cell: Cell) -> str:
     """A hash of all that a seed's result depends on."""
-    sources = [Path("benchmarks") / name for name in SOURCES] + list(Path("neurons").glob("_[!_]*.py"))
-    own = Path("neurons") / f"{cell.neuron}.py"
+    files = [Path("benchmarks") / name for name in SOURCES] + sources.of(cell.kind)
     settings = cell.settings.model_dump(include={"network": True, "training": True})
     del settings["training"]["workers"], settings["training"]["seeds"]
     values = {
-        "neuron": cell.params,
+        "neuron": [cell.kind, cell.params],
         "settings": settings,
         "data": datasets.card(cell.dataset, cell.data)["files"],
         "device": machine.settle(cell.settings.training.device).type,
         "torch": torch.__version__,
     }
-    return checkpoint.fingerprint(sources + ([own] if own.exists() else []), values)
+    return checkpoint.fingerprint(files, values)
 
 
 def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float) -> None:
     """Writes the cell's files from its seeds' records; `seconds` is the wall time of this run."""
-    shared = ("group", "spiking", "parameters")  # the same for every seed
+    shared = ("group", "spiking", "note", "parameters")  # the same for every seed
     known: dict[str, Any] = next((record for record in records if "group" in record), {})
     seeds = [{k: v for k, v in record.items() if k not in (*shared, "curve", "format")} for record in records]
     with replacing(cell.results / "curves.csv") as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["seed", "step", "train_loss", "validation_mse"])
+        rows.writerow(["seed", "step", "train_loss", "gradient_norm", "validation_mse"])
         for record in records:
             rows.writerows([record["seed"], *row.values()] for row in record.get("curve", []))
     for name in ("predictions.png", "weights.safetensors"):

@@ -44,13 +44,15 @@ def train(
 ) -> Trained:
     """Trains `network`, leaves in it the weights that did best on `validation_set`, and says how it went.
 
-    Every `validate_every` steps: closed-loop validation MSE, a row of the curve, a checkpoint. `on_step` receives the
+    Every `validate_every` steps: closed-loop validation MSE, a row of the curve (with the mean loss and the greatest
+    gradient norm since the last one), a checkpoint. `on_step` receives the
     number of steps done and the loss. A loss, a gradient or a prediction that is not finite ends it as diverged.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     progress = checkpoint.load(network, optimizer) or _before_training(network, validation_set, settings, device)
     reason = ""
     losses: list[float] = []
+    norms: list[float] = []  # of the gradient, before it is clipped
     for step in range(progress.step, settings.steps):
         frames = torch.from_numpy(train_set.batch(batch_indices(len(train_set), settings.batch, seed, step))).to(device)
         share = torch.from_numpy(true_share(settings.sampling, frames.shape[:2], train_set.observed, seed, step))
@@ -62,9 +64,9 @@ def train(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         # spikes hide what is not finite from the loss (NaN does not reach the threshold); the gradient shows it
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or math.inf).item()
-        if not (math.isfinite(losses[-1]) and math.isfinite(norm)):
-            reason = f"loss {losses[-1]:.4g}, gradient norm {norm:.4g} at step {step + 1}"
+        norms.append(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or math.inf).item())
+        if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
+            reason = f"loss {losses[-1]:.4g}, gradient norm {norms[-1]:.4g} at step {step + 1}"
             break
         optimizer.step()
         on_step(step + 1, losses[-1])
@@ -74,9 +76,10 @@ def train(
             except NotFiniteError as broken:  # untrained it was finite
                 reason = f"{broken}, in validation after step {step + 1}"
                 break
-            progress.note(step + 1, float(np.mean(losses)), error, network)
+            progress.note(step + 1, float(np.mean(losses)), max(norms), error, network)
             checkpoint.save(network, optimizer, progress)
             losses.clear()
+            norms.clear()
     network.load_state_dict(progress.best)
     return Trained("diverged" if reason else "ok", reason, progress.best_step, progress.curve)
 
@@ -116,7 +119,7 @@ def _before_training(
     network: Predictor, validation_set: Sequences, settings: TrainingSettings, device: torch.device
 ) -> Progress:
     progress = Progress()
-    progress.note(0, math.nan, _validate(network, validation_set, settings, device), network)
+    progress.note(0, math.nan, math.nan, _validate(network, validation_set, settings, device), network)
     return progress
 
 

@@ -1,56 +1,52 @@
-"""The seeds of a cell side by side, a process each, with one progress bar for all of them."""
+"""Tasks side by side, a process each, with one progress bar for all of them."""
 
 import multiprocessing
 import os
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import Queue
-from pathlib import Path
 from queue import Empty
 from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.command import Cell
-from benchmarks.seeds import run_seed
+OnStep = Callable[[int, float], None]  # receives the number of steps done and the loss
+Job = Callable[[Any, OnStep], dict[str, Any]]
 
 _steps: "Queue[tuple[int, int, float]]"  # set once in each worker process
 
 
-def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
-    """The records of all seeds of the cell; those that are finished in `folder` are not run again."""
-    training = cell.settings.training
+def side_by_side(job: Job, tasks: Sequence[Any], workers: int, steps: int, title: str) -> list[dict[str, Any]]:
+    """What `job` returns for each of `tasks`, which take `steps` steps each; `workers` processes at once.
+
+    `job` must be found by its name in a fresh process. Raises BrokenProcessPool where a process was killed.
+    """
     context = multiprocessing.get_context("spawn")
-    steps = context.Queue()
-    workers = min(training.workers, training.seeds)
+    queue = context.Queue()
     bar = tqdm(
-        desc=f"{cell.neuron} on {cell.dataset}",
-        total=training.seeds * training.steps,
+        desc=title,
+        total=len(tasks) * steps,
         unit="step",
         mininterval=0.5 if sys.stderr.isatty() else 20,
     )
-    with bar, ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(steps,)) as pool:
-        futures = [pool.submit(_run, cell, seed, folder) for seed in range(training.seeds)]
-        done = [0] * training.seeds
+    with bar, ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_begin, initargs=(queue,)) as pool:
+        futures = [pool.submit(_run, job, place, task) for place, task in enumerate(tasks)]
+        done = [0] * len(tasks)
         while not all(future.done() for future in futures):
             try:
-                seed, step, loss = steps.get(timeout=0.2)
+                place, step, loss = queue.get(timeout=0.2)
             except Empty:
                 continue
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            bar.update(step - done[seed])
-            done[seed] = step
-        try:
-            return [future.result() for future in futures]
-        except BrokenProcessPool:
-            reason = "a training process was killed, most likely for want of memory"
-            return [{"seed": seed, "status": "failed", "reason": reason} for seed in range(training.seeds)]
+            bar.update(step - done[place])
+            done[place] = step
+        return [future.result() for future in futures]
 
 
 def _begin(steps: "Queue[tuple[int, int, float]]") -> None:
-    """Begins a worker process: its progress, as (seed, steps done, loss), goes to `steps`, and it ends with its parent.
+    """Begins a worker process: its progress, as (task, steps done, loss), goes to `steps`, and it ends with its parent.
 
     A worker that outlived a killed parent would write to the checkpoints of the run that goes on.
     """
@@ -67,5 +63,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
-    return run_seed(cell, seed, folder, lambda step, loss: _steps.put((seed, step, loss)))
+def _run(job: Job, place: int, task: Any) -> dict[str, Any]:
+    return job(task, lambda step, loss: _steps.put((place, step, loss)))

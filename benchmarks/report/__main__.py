@@ -20,6 +20,7 @@ from benchmarks import command, samples, settings
 from benchmarks.files import ResultsError, writing
 from benchmarks.report.collect import ROOT, collect, described
 from benchmarks.report.figures import Painter, draw, save
+from benchmarks.report.panels import parity, stability
 from benchmarks.report.summary import findings, summarise
 from benchmarks.report.tables import banner, environment, tables
 from benchmarks.settings import Settings
@@ -40,22 +41,30 @@ def main() -> None:
     table = collect(loaded, profile, options.keep_going)
     with writing(OUT), tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
         made = Path(temporary) / "reports"
-        render(made, loaded, profile, table)
+        render(made, loaded, profile, table, options.keep_going)
         shutil.rmtree(OUT, ignore_errors=True)
         made.rename(OUT)
     print(f"{OUT / 'index.html'}: {profile} profile, {', '.join(loaded.datasets)}")
 
 
-def render(folder: Path, loaded: Settings, profile: str, table: pd.DataFrame) -> None:
+def render(folder: Path, loaded: Settings, profile: str, table: pd.DataFrame, keep_going: bool) -> None:
     """Writes everything that reports/ holds to `folder`."""
     (folder / "figures").mkdir(parents=True)
     table.to_csv(folder / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
-    sections = [section(loaded, profile, dataset, table, folder / "figures") for dataset in loaded.datasets]
+    shown = {
+        "profile": profile,
+        "sections": [
+            section(loaded, profile, dataset, table, folder / "figures", keep_going) for dataset in loaded.datasets
+        ],
+        "panels": parity(keep_going),
+    }
     for template, name in (("table.md", "table.md"), ("table.tex", "table.tex"), ("page.html", "index.html")):
-        (folder / name).write_text(environment().get_template(template).render(profile=profile, sections=sections))
+        (folder / name).write_text(environment().get_template(template).render(shown))
 
 
-def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
+def section(
+    loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, folder: Path, keep_going: bool
+) -> dict[str, Any]:
     """Everything that the templates show of one dataset; its figures are written to `folder`."""
     own = table[table["dataset"] == dataset]
     lines = summarise(table, dataset)
@@ -64,19 +73,23 @@ def section(loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, f
     painter = Painter(own, list(loaded.neurons))
     figures = []
     for name, title, figure in _figures(painter, ROOT / profile / dataset, known["card"]):
-        written = save(figure, folder / f"{dataset}-{name}")
         form = "png" if name.startswith(("strip", "overview")) else "svg"
+        forms = ("png",) if name.startswith("strip") else ("svg", "png")  # a vector form adds nothing to pictures
+        written = save(figure, folder / f"{dataset}-{name}", forms)
         mime = "image/png" if form == "png" else "image/svg+xml"
         data = base64.b64encode(written[form]).decode()
-        figures.append({"name": name, "title": title, "source": f"data:{mime};base64,{data}"})
+        if not name.startswith("strip") or name.removeprefix("strip-") in painter.best_of_groups():
+            figures.append({"name": name, "title": title, "source": f"data:{mime};base64,{data}"})
     return {
         "name": dataset,
         "title": known["card"]["title"] if known["card"] else dataset,
         "banner": budget,
         "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in IN_CAPTIONS) + ".",
         "findings": findings(lines),
-        "tables": tables(lines),
+        "tables": tables(lines, known["notes"]),
+        "panels": stability(ROOT / profile / dataset, keep_going),
         "figures": figures,
+        "folder": f"figures/{dataset}-strip-*.png",
     }
 
 

@@ -39,12 +39,16 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
 
 
 def described(settings: Settings, profile: str, dataset: str) -> dict[str, Any]:
-    """The dataset's card and the machines its cells ran on, as far as their files are there and readable."""
+    """The dataset's card, the neurons' notes by name, the machines: as far as their files are there and readable."""
     folder = ROOT / profile / dataset
-    found: dict[str, Any] = {"card": None, "machines": []}
+    found: dict[str, Any] = {"card": None, "machines": [], "notes": {}}
     with suppress(ResultsError):
         found["card"] = read_json(folder / "trivial.json")["card"]
     for neuron in settings.neurons:
+        with suppress(ResultsError):
+            note = read_json(folder / neuron / "accuracy.json").get("note")
+            if note:
+                found["notes"][neuron] = note
         for name in ("run.json", "cost.json"):
             try:
                 content = read_json(folder / neuron / name)
@@ -99,7 +103,7 @@ def _curves(path: Path, rows: list[Row]) -> list[Row]:
     return [
         {**ended[seed], "metric": f"{metric}@{step}", "value": value}
         for seed, step, *values in curves.itertuples(index=False)
-        for metric, value in zip(("train_loss", "validation_mse"), values, strict=True)
+        for metric, value in zip(("train_loss", "gradient_norm", "validation_mse"), values, strict=True)
         if pd.notna(value)
     ]
 

@@ -1,7 +1,7 @@
 """The figures: learning curves, error by frame, error against time and spikes, strips of predictions.
 
 Drawn from the tidy table alone (and the sample pictures); the same table gives the same bytes. A neuron has the same
-colour and marker in every figure, by its place in params.yaml.
+colour and marker in every figure, by its place in its group.
 """
 
 import io
@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+from benchmarks.report.summary import GROUPS
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; then the same again with other markers
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -35,69 +37,110 @@ TRIVIAL = {"copy_last": ":", "mean_frame": "--", "black": "-."}
 
 
 class Painter:
-    """Draws the figures of one dataset; `table` holds that dataset's rows only."""
+    """Draws the figures of one dataset; `table` holds that dataset's rows only.
+
+    A panel for each group of neurons, LIF and the trivial predictors in all of them: more lines than colours would
+    otherwise lie upon each other.
+    """
 
     def __init__(self, table: pd.DataFrame, neurons: list[str]) -> None:
         self.table = table[table["metric"].notna() & (table["status"] == "ok")]
         self.neurons = [name for name in neurons if name in set(self.table["neuron"])]
-        self.look: dict[str, Any] = {
-            name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-            for i, name in enumerate(neurons)
-        }
         groups = self.table.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
+        self.groups: dict[str, list[str]] = {}
+        self.look: dict[str, Any] = {}
+        for name in self.neurons:
+            members = self.groups.setdefault(groups[name], [])
+            place = len(members)
+            self.look[name] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+            members.append(name)
         self.label = {name: f"{name} (artificial)" if groups.get(name) == "artificial" else name for name in neurons}
 
     def learning_curves(self) -> Figure:
         """Validation MSE over training steps: mean of the seeds, band from the least to the greatest."""
-        figure, axes = _panel("training step", "validation MSE ↓")
-        for name in self.neurons:
+
+        def line(axes: Axes, name: str, **look: Any) -> None:
             curve = self._places(name, "validation_mse")
             curve = curve.loc[:, curve.columns > 0]  # before training errors are off the scale
-            axes.fill_between(curve.columns, curve.min(), curve.max(), color=self.look[name]["color"], alpha=0.15, lw=0)
-            axes.plot(curve.columns, curve.mean(), label=self.label[name], markersize=4, **self.look[name])
-        return _with_legend(figure, axes)
+            axes.fill_between(curve.columns, curve.min(), curve.max(), color=look["color"], alpha=0.15, lw=0)
+            axes.plot(curve.columns, curve.mean(), label=self.label[name], markersize=4, **look)
+
+        return self._by_group("training step", "validation MSE ↓", line)
 
     def error_by_frame(self) -> Figure:
         """Test MSE of each predicted frame: mean of the seeds with standard deviation; trivial predictors in grey."""
-        figure, axes = _panel("predicted frame", "test MSE ↓")
-        for name, style in TRIVIAL.items():
-            frames = self._places(name, "mse")
-            if frames.size:
-                axes.plot(frames.columns, frames.mean(), color="0.5", ls=style, label=name)
-        for name in self.neurons:
+
+        def line(axes: Axes, name: str, **look: Any) -> None:
             frames = self._places(name, "mse")
             spread = frames.std(ddof=1) if len(frames) > 1 else None
-            axes.errorbar(
-                frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **self.look[name]
-            )
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        return _with_legend(figure, axes)
+            axes.errorbar(frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **look)
+
+        def trivial(axes: Axes) -> None:
+            for name, style in TRIVIAL.items():
+                frames = self._places(name, "mse")
+                if frames.size:
+                    axes.plot(frames.columns, frames.mean(), color="0.5", ls=style, lw=1, label=name)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+        return self._by_group("predicted frame", "test MSE ↓", line, trivial)
 
     def error_against(self, metric: str, label: str) -> Figure:
-        """Test MSE against a cost: a dot a seed, a large marker for the mean."""
-        figure, axes = _panel(label, "test MSE ↓")
-        for name in self.neurons:
-            own = self.table[(self.table["neuron"] == name) & (self.table["metric"] == metric)]
-            errors, costs = self._overall(name), own.set_index("seed")["value"]
-            if errors.empty or costs.empty:
-                continue  # an artificial network has no firing rate
-            each = costs.reindex(errors.index) if costs.index.notna().all() else np.full(len(errors), costs.iloc[0])
-            axes.scatter(each, errors, s=12, alpha=0.5, **self.look[name])
-            axes.scatter(
-                costs.mean(), errors.mean(), s=70, edgecolor="white", label=self.label[name], **self.look[name]
-            )
-        for name in ("mean_frame", "black"):  # copy_last is far off the scale and would squeeze the rest
-            for error in self._overall(name):
-                axes.axhline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
-        return _with_legend(figure, axes)
+        """Test MSE against a cost: a dot a seed, a large marker for the mean; the other groups' means in grey."""
+        costs = self.table[self.table["metric"] == metric].groupby("neuron")["value"].mean()
+        errors = self.table[self.table["metric"] == "mse"].groupby("neuron")["value"].mean()
+        both = [name for name in self.neurons if name in costs and name in errors]  # an artificial one never fires
+
+        def mark(axes: Axes, name: str, **look: Any) -> None:
+            if name in both:
+                own = self._overall(name)
+                axes.scatter(np.full(len(own), costs[name]), own, s=10, alpha=0.5, **look)
+                axes.scatter(costs[name], own.mean(), s=60, edgecolor="white", label=self.label[name], **look)
+
+        def others(axes: Axes) -> None:
+            axes.scatter(costs[both], errors[both], s=8, color="0.8", zorder=0)
+            for name in ("mean_frame", "black"):  # copy_last is far off the scale and would squeeze the rest
+                for error in self._overall(name):
+                    axes.axhline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
+
+        return self._by_group(label, "test MSE ↓", mark, others)
+
+    def _by_group(self, x: str, y: str, each: Any, before: Any = lambda axes: None) -> Figure:
+        """A panel a group, axes shared: `before(axes)`, then `each(axes, name, **look)` for LIF and for its neurons."""
+        columns = min(3, max(1, len(self.groups)))
+        rows = max(1, -(-len(self.groups) // columns))
+        figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        for (group, members), axes in zip(self.groups.items(), panels, strict=False):
+            axes.set_title(GROUPS.get(group, group), fontsize=9)
+            before(axes)
+            if "lif" in self.neurons and "lif" not in members:
+                each(axes, "lif", color="0.35", marker=".")
+            for name in members:
+                each(axes, name, **self.look[name])
+            axes.legend(fontsize=6, ncols=2)
+        for axes in panels:
+            axes.set_axis_off()
+        figure.supxlabel(x, fontsize=9)
+        figure.supylabel(y, fontsize=9)
+        return figure
+
+    def best_of_groups(self) -> list[str]:
+        """LIF, and of every group the neuron with the least mean test MSE, in the order of params.yaml."""
+        means = {name: self._overall(name).mean() for name in self.neurons if len(self._overall(name))}
+        best = {
+            min((m for m in members if m in means), key=means.__getitem__, default="")
+            for members in self.groups.values()
+        }
+        return [name for name in self.neurons if name in best or name == "lif"]
 
     def overview(self, truth: NDArray[np.uint8], predictions: dict[str, NDArray[np.uint8]], observed: int) -> Figure:
-        """The result at a glance: every seed's test MSE, and one test sequence as each neuron continues it."""
-        shown = [name for name in self.neurons if name in predictions]
+        """The result at a glance: every seed's test MSE, and a test sequence continued by the best of each group."""
+        shown = [name for name in self.best_of_groups() if name in predictions]
         before = min(observed, 3)  # observed frames that stand before the predicted ones
         rows: list[tuple[str, NDArray[Any]]] = [("truth", truth[0, observed - before :])]
         rows += [(self.label[name], _after(before, predictions[name][0])) for name in shown]
-        figure = Figure(figsize=(11, 0.62 * len(rows) + 0.9), layout="constrained")
+        height = max(0.62 * len(rows), 0.21 * len(self.neurons)) + 0.9
+        figure = Figure(figsize=(11, height), layout="constrained")
         parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.2])
         axes = parts[0].subplots()
         for place, name in enumerate(self.neurons):
@@ -158,26 +201,12 @@ def encoded(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: Path) -> dict[str, bytes]:
-    """Writes the figure as path.svg and path.png, and returns what was written, by form."""
-    written = {form: encoded(figure, form) for form in ("svg", "png")}
+def save(figure: Figure, path: Path, forms: tuple[str, ...]) -> dict[str, bytes]:
+    """Writes the figure as path.<form> in each of `forms` (svg, png), and returns what was written, by form."""
+    written = {form: encoded(figure, form) for form in forms}
     for form, content in written.items():
         path.with_suffix(f".{form}").write_bytes(content)
     return written
-
-
-def _panel(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.6, 3.9), layout="constrained")
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    return figure, axes
-
-
-def _with_legend(figure: Figure, axes: Axes) -> Figure:
-    if axes.get_legend_handles_labels()[0]:  # where no cell has ended well, there is nothing to name
-        axes.legend(ncols=2)
-    return figure
 
 
 def _after(observed: int, frames: NDArray[np.uint8]) -> NDArray[np.float64]:

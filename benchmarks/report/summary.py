@@ -11,7 +11,18 @@ from benchmarks.metrics import METRICS
 REFERENCE = "lif"
 HEADLINE = "mse"
 RESAMPLES = 10_000
-UNRANKED = ("artificial", "trivial")  # shown for scale, never best or second: they are another kind of thing
+GROUPS = {
+    "trivial": "trivial",
+    "paper": "paper",
+    "stc": "STC",
+    "snntorch": "snnTorch",
+    "norse": "Norse",
+    "spikingjelly": "SpikingJelly",
+    "weighted": "with own weights",
+    "artificial": "artificial, not spiking",
+    "own": "own",
+}
+UNRANKED = ("artificial", "trivial", "weighted")  # shown apart, never best or second: they are another kind of thing
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ COLUMNS = [
         for (name, metric), digits in zip(METRICS.items(), (2, 1, 2, 4, 4), strict=True)
     ),
     Column("network_parameters", "parameters", 0, None, "learnable numbers of the whole network"),
+    Column("neurons_parameters", "of neurons", 0, None, "those of its neurons alone"),
     Column("firing_rate", "firing rate", 3, None, "spikes per neuron and step, all layers and all test sequences"),
     Column(
         "train_step_ms",
@@ -76,6 +88,7 @@ class Line:
     status: str
     entries: dict[str, Entry] = field(default_factory=dict)
     difference: tuple[float, float, float] | None = None  # of MSE to LIF, paired by seed: mean, low, high
+    lift: tuple[float, float, float] | None = None  # of MSE to the neuron under the circuit
 
 
 def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
@@ -95,22 +108,37 @@ def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
                 line.entries[column.metric] = Entry(float(values.mean()), sd, len(values))
         if neuron != REFERENCE and line.group != "trivial":
             line.difference = paired_difference(own, str(neuron))
+        if base_of(line):
+            line.lift = paired_difference(own, str(neuron), base_of(line))
         lines.append(line)
     for column in COLUMNS:
         _rank(lines, column)
     return lines
 
 
-def paired_difference(table: pd.DataFrame, neuron: str) -> tuple[float, float, float] | None:
-    """Mean over seeds of MSE(neuron) - MSE(LIF) with the same seed, and its 95 % bootstrap interval.
+def base_of(line: Line) -> str:
+    """The neuron that the circuit of this line was put upon; an empty string for a line without circuit.
+
+    STC-PLIF stands on PLIF as published, whatever PLIF's own line has.
+    """
+    if line.group != "stc":
+        return ""
+    base = line.neuron.removeprefix("stc_").partition("-")[0]
+    return {"plif": "plif-published"}.get(base, base)
+
+
+def paired_difference(
+    table: pd.DataFrame, neuron: str, reference: str = REFERENCE
+) -> tuple[float, float, float] | None:
+    """Mean over seeds of MSE(neuron) - MSE(reference) with the same seed, and its 95 % bootstrap interval.
 
     None without at least two seeds that both have.
     """
     scores = table[(table["metric"] == HEADLINE) & (table["status"] == "ok")]
     by_seed = scores.pivot(index="seed", columns="neuron", values="value")
-    if neuron not in by_seed or REFERENCE not in by_seed:
+    if neuron not in by_seed or reference not in by_seed:
         return None
-    differences = (by_seed[neuron] - by_seed[REFERENCE]).dropna().to_numpy(dtype=float)
+    differences = (by_seed[neuron] - by_seed[reference]).dropna().to_numpy(dtype=float)
     if len(differences) < 2:
         return None
     if np.ptp(differences) == 0:
@@ -136,6 +164,16 @@ def findings(lines: list[Line]) -> list[str]:
             f" (95 % interval {low:+.2f} to {high:+.2f},"
             f" {stc.entries[HEADLINE].n} seeds)."
         )
+    lifted = [line for line in lines if line.lift and line.neuron != "stc_lif"]
+    if lifted:
+        better = [line.neuron for line in lifted if line.lift and line.lift[2] < 0]
+        worse = [line.neuron for line in lifted if line.lift and line.lift[1] > 0]
+        undecided = [line.neuron for line in lifted if line.neuron not in (*better, *worse)]
+        said.append(
+            f"On top of {len(lifted)} other neurons the circuit lowers the error of {len(better)}"
+            f"{_named(better)}, raises that of {len(worse)}{_named(worse)},"
+            f" and leaves {len(undecided)} undecided{_named(undecided)}."
+        )
     if trivial and trained:
         least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
         bar = least.entries[HEADLINE].mean
@@ -147,6 +185,10 @@ def findings(lines: list[Line]) -> list[str]:
         said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.2f}){rest}.")
     bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
     return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
+
+
+def _named(neurons: list[str]) -> str:
+    return f" ({', '.join(neurons)})" if neurons else ""
 
 
 def shown_columns(lines: list[Line]) -> list[Column]:

@@ -5,20 +5,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from benchmarks.report.summary import HEADLINE, Column, Entry, Line, shown_columns
-from benchmarks.settings import CellSettings
+from benchmarks.report.summary import GROUPS, HEADLINE, Column, Entry, Line, shown_columns
+from benchmarks.settings import CellSettings, NetworkSettings
 
+DIFFERENCES = "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval]; below 0 is better."
 ACCURACY = ("mse", "mae", "psnr", "ssim", "ssim_r1")
-GROUPS = {
-    "trivial": "trivial",
-    "paper": "paper",
-    "stc": "STC",
-    "snntorch": "snnTorch",
-    "norse": "Norse",
-    "spikingjelly": "SpikingJelly",
-    "artificial": "artificial, not spiking",
-    "own": "own",
-}
 
 
 @dataclass(frozen=True)
@@ -39,13 +30,20 @@ class Table:
     notes: list[str]
 
 
-def tables(lines: list[Line]) -> list[Table]:
-    """The accuracy table and the cost table of a dataset."""
+def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
+    """The accuracy table and the cost table of a dataset; `remarks` are the neurons' own notes, by name."""
     columns = shown_columns(lines)
     accuracy = [column for column in columns if column.metric in ACCURACY]
     cost = [column for column in columns if column.metric not in ACCURACY]
     by_accuracy = [
-        (line, [*(_cell(line.entries.get(c.metric), c) for c in accuracy), Cell(_difference(line)), Cell(_count(line))])
+        (
+            line,
+            [
+                *(_cell(line.entries.get(c.metric), c) for c in accuracy),
+                *(Cell(_interval(difference)) for difference in (line.difference, line.lift)),
+                Cell(_count(line)),
+            ],
+        )
         for line in lines
     ]
     by_cost = [
@@ -56,9 +54,9 @@ def tables(lines: list[Line]) -> list[Table]:
     return [
         Table(
             "Accuracy",
-            [*(c.heading for c in accuracy), "ΔMSE to LIF", "n"],
+            [*(c.heading for c in accuracy), "ΔMSE to LIF", "ΔMSE to the neuron under STC", "n"],
             by_accuracy,
-            [ranked, *_meanings(accuracy)],
+            [ranked, *_meanings(accuracy), DIFFERENCES, *(f"{name}: {text}." for name, text in remarks.items())],
         ),
         Table("Cost", [c.heading for c in cost], by_cost, [measured, *_meanings(cost)]),
     ]
@@ -76,6 +74,7 @@ def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[
         ("Data", f"{card.get('title', 'unknown')} ({card.get('kind', 'unknown')}), {_shape(card)}"),
         ("Sequences", ", ".join(f"{count} {split}" for split, count in counts.items())),
         ("Network", f"{network.layers} layers of {network.channels} channels, patch {network.patch}"),
+        ("Neurons", _firing(network)),
         ("Training", f"{training.steps} steps of {training.batch} sequences, Adam {training.learning_rate:g}"),
         ("Seeds", str(training.seeds)),
         ("Selection", f"best of every {training.validate_every} steps on the validation split; test split used once"),
@@ -110,6 +109,15 @@ def latex(text: str) -> str:
     return "".join(special.get(character, character) for character in text)
 
 
+def _firing(network: NetworkSettings) -> str:
+    firing = network.firing
+    precision = "" if network.precision == "float32" else f"; {network.precision}, membrane in {network.membrane}"
+    return (
+        f"surrogate gradient {firing.surrogate} (alpha {firing.alpha:g}) and {firing.reset_gradient} reset gradient,"
+        f" the same for all{precision}"
+    )
+
+
 def _cell(entry: Entry | None, column: Column) -> Cell:
     if entry is None:
         return Cell("–")
@@ -121,10 +129,10 @@ def _cell(entry: Entry | None, column: Column) -> Cell:
     return Cell(text, entry.rank)
 
 
-def _difference(line: Line) -> str:
-    if line.difference is None:
+def _interval(difference: tuple[float, float, float] | None) -> str:
+    if difference is None:
         return "–"
-    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*line.difference).replace("-", "−")
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*difference).replace("-", "−")
 
 
 def _count(line: Line) -> str:
