@@ -89,6 +89,8 @@ def build(name: str, channels: int, firing: Firing = Firing(), **params: Any) ->
     Raises NeuronError for an unknown name or parameter, or a file without `build`; UnsupportedError where its library
     is not installed, or where it has no membrane for a circuit.
     """
+    if type(channels) is not int or channels < 1:
+        raise NeuronError(f"neuron {name!r}: channels is {channels!r}, wanted a whole number of at least 1")
     inner = wrapped(name)
     make = _maker(inner or name)
     known = _known(make)

@@ -1,10 +1,13 @@
 """How spikes are fired and how they reset: the same for every neuron of a table, so that a difference is its own."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+
+Surrogate = Literal["sigmoid", "atan", "triangle", "rectangle"]
+ResetGradient = Literal["attached", "detached"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,17 @@ class Firing:
     recurrent neurons and the circuit's pathways, are differentiated under either.
     """
 
-    surrogate: Literal["sigmoid", "atan", "triangle", "rectangle"] = "sigmoid"
+    surrogate: Surrogate = "sigmoid"
     alpha: float = 4.0
-    reset_gradient: Literal["attached", "detached"] = "attached"
+    reset_gradient: ResetGradient = "attached"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what would otherwise be taken for something else."""
+        for value, choice in ((self.surrogate, Surrogate), (self.reset_gradient, ResetGradient)):
+            if value not in get_args(choice):
+                raise ValueError(f"firing: {value!r} found, wanted one of {', '.join(get_args(choice))}")
+        if not self.alpha > 0:
+            raise ValueError(f"firing: alpha is {self.alpha}, wanted a positive one")
 
     def __call__(self, u: Tensor, *, strict: bool = False) -> Tensor:
         """Spikes [B, C, H, W] of membranes that stand `u` [B, C, H, W] above their thresholds."""

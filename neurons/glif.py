@@ -21,6 +21,7 @@ from neurons._neuron import MembraneState, Neuron, per_channel
 
 START = {"tau": 0.25, "threshold": 0.5, "leak": 0.0625, "drop": 0.5, "conduct": 0.5}
 GATES = {"alpha": 0.55, "beta": 0.65, "gamma": 0.55}
+RECTANGLE = Firing("rectangle", alpha=1.0)
 
 
 class GLIF(Neuron):
@@ -35,8 +36,7 @@ class GLIF(Neuron):
         self.rectangle = rectangle
 
     def fire(self, u: Tensor) -> Tensor:
-        firing = Firing("rectangle", 1.0, self.firing.reset_gradient) if self.rectangle else self.firing
-        return firing(u, strict=True)
+        return (RECTANGLE if self.rectangle else self.firing)(u, strict=True)
 
     def forward(self, current: Tensor, state: MembraneState) -> tuple[Tensor, MembraneState]:
         a, b, c = (self.get_buffer(name).sigmoid() for name in GATES)
