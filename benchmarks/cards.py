@@ -27,14 +27,21 @@ UNSUITED = {  # neurons of the three libraries that are not in the tables, and w
     "snnTorch StateLeaky, LinearLeaky, LeakyParallel, AssociativeLeaky; SpikingJelly PSN, MaskedPSN": (
         "need the whole sequence at once, which closed-loop prediction does not have"
     ),
+    "Norse IAF": "changes the library's defaults for all its neurons",
+    "Norse LIFBox; SpikingJelly Simple*": "the plain LIF again",
+    "Norse LIFAdExRefrac": "LIFAdEx and LIFRefrac, which are both here, in one",
     "Norse CobaLIF": "overwrites its input",
     "Norse LIFMC and the recurrent cells": "dense over the last axis, not over maps",
     "Norse Izhikevich": "gradients of the order of 10^7",
     "Norse LIFCorrelation": "made for pairs of neurons",
-    "SpikingJelly LIAF, Ternary, ILIF, DSR": "their output is not 0 or 1",
+    "SpikingJelly LIAF, Ternary, ILIF, DSR, NonSpiking*; Norse LIBox": "their output is not 0 or 1",
     "SpikingJelly inter-layer connections (ILC)": "change their input in place",
     "SpikingJelly OTTT, SLTT": "pass no gradient through time, by design",
-    "SpikingJelly FewSpike, HG, Noisy": "convert or randomise: not one deterministic step",
+    "SpikingJelly FewSpike, HG, STBIF, HalfThresholdIF, ActivationAwareIF, OutlierAwareThreshold": (
+        "made to convert or quantise trained artificial networks"
+    ),
+    "SpikingJelly Noisy": "random: the same current does not give the same spikes",
+    "SpikingJelly FlexSN": "a compiler for neurons written elsewhere, not a neuron",
 }
 
 
@@ -58,7 +65,8 @@ def main() -> None:
 
 def card(name: str, profile: str, dataset: str) -> dict[str, Any]:
     """What the page shows of one neuron."""
-    found: dict[str, Any] = {"name": name, "group": "own", "facts": [], "text": ""}
+    library = name.partition("_")[0]
+    found: dict[str, Any] = {"name": name, "group": library if library in PACKAGES else "own", "facts": [], "text": ""}
     try:
         found["text"] = neurons.card(name)
         neuron = neurons.build(name, CHANNELS)

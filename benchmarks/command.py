@@ -85,6 +85,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except USER_ERRORS as error:
         sys.exit(f"error: {one_line(error)}")
+    except BrokenProcessPool as error:
+        sys.exit(f"error: {ending(error)['reason']}; what is finished is kept")
     except KeyboardInterrupt:
         print("interrupted; run the same command to go on", file=sys.stderr)
         sys.exit(130)

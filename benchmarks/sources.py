@@ -41,23 +41,32 @@ def of(neuron: str) -> list[Path]:
 
 
 def _imported(path: Path) -> Iterator[Path]:
-    """The files of neurons/ that `path` imports by name."""
+    """The files of neurons/ that `path` imports, by their own name or by that of something the package exports."""
+    for module, names in _imports(path):
+        if module == "neurons":
+            exported = {name: source for source, found in _imports(FOLDER / "__init__.py") for name in found}
+            candidates = [*(f"neurons.{name}" for name in names), *(exported.get(name, "") for name in names)]
+        else:
+            candidates = [module]
+        for candidate in candidates:
+            package, _, name = candidate.partition(".")
+            file = FOLDER / f"{name}.py"
+            if package == "neurons" and name and file.exists():
+                yield file
+
+
+def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The import statements of a file: (module, names taken from it)."""
     try:
         tree = ast.parse(path.read_text())
     except (SyntaxError, ValueError):  # the cell will say so
         return
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.ImportFrom):
             module = f"neurons.{node.module or ''}".rstrip(".") if node.level else node.module or ""
-            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+            yield module, [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            package, _, module = name.partition(".")
-            file = FOLDER / f"{module}.py"
-            if package == "neurons" and module and file.exists():
-                yield file
+            yield from ((alias.name, []) for alias in node.names)
 
 
 def main() -> None:

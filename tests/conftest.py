@@ -1,5 +1,6 @@
 """What all tests share: one thread, seeded draws, a small dataset, and a small copy of the project to run stages in."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -101,7 +102,17 @@ class Project:
         self.params["neurons"] = {"lif": {}}
         self.cell = self.params["profiles"]["smoke"]["moving_mnist"]
         self.cell["training"] |= TINY
+        self.cell["stability"] |= {"seeds": 1, "steps": 2}
         self.save()
+
+    def copy(self, folder: Path) -> "Project":
+        """The same in another folder."""
+        shutil.copytree(self.folder, folder)
+        copy = Project.__new__(Project)
+        copy.folder = folder
+        copy.params = yaml.safe_load((folder / "params.yaml").read_text())
+        copy.cell = copy.params["profiles"]["smoke"]["moving_mnist"]
+        return copy
 
     def save(self) -> None:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
@@ -124,21 +135,23 @@ class Project:
         }
 
 
-@pytest.fixture(scope="module")
-def prepared_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("prepared"))
+@pytest.fixture(scope="session")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("prepared") / "project")
     assert project.run("prepare", "--dataset", "moving_mnist").returncode == 0
     return project
 
 
+@pytest.fixture(scope="module")
+def prepared_project(prepared_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of this module's own, its data prepared."""
+    return prepared_once.copy(tmp_path_factory.mktemp("module") / "project")
+
+
 @pytest.fixture
 def project(prepared_project: Project, tmp_path: Path) -> Project:
-    shutil.copytree(prepared_project.folder, tmp_path / "project")
-    copy = Project.__new__(Project)
-    copy.folder = tmp_path / "project"
-    copy.params = yaml.safe_load((copy.folder / "params.yaml").read_text())
-    copy.cell = copy.params["profiles"]["smoke"]["moving_mnist"]
-    return copy
+    """A project of this test's own, as the module's is by now."""
+    return prepared_project.copy(tmp_path / "project")
 
 
 @pytest.fixture
@@ -157,6 +170,27 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         return Done([stage], 0, *capsys.readouterr())
 
     return run
+
+
+REFUSES = """
+import sys
+
+
+class Refuses:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {libraries!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+
+sys.meta_path.insert(0, Refuses())
+"""
+
+
+def without(folder: Path, *libraries: str) -> dict[str, str]:
+    """The environment of a Python that does not find `libraries`, workers included; `folder` holds what refuses."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(REFUSES.format(libraries=libraries))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
 def one_line_error(done: Done, *wanted: str) -> None:

@@ -1,5 +1,6 @@
 """What a user can get wrong in params, options, neurons and files: one line, no traceback, nothing partial."""
 
+import json
 import os
 import resource
 import shutil
@@ -10,6 +11,8 @@ import pytest
 from conftest import CELL, Done, Project, one_line_error
 
 Edit = Callable[[dict[str, Any]], None]
+TWINS = ["unknown neuron 'stc_norse_lff'", "did you mean", "stc_norse_lif"]  # a circuit that has no file is suggested
+NO_MEMBRANE = "unsupported: STC modulates a membrane, and the state has none: no `v` among ['c', 's']"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,20 @@ Edit = Callable[[dict[str, Any]], None]
         (lambda p: p.update(profil="x"), "report", (), ["profil", "did you mean profile"]),
         (lambda p: smoke(p)["network"].update(layrs=2), "train", (*CELL, "lif"), ["layrs", "did you mean layers?"]),
         (lambda p: smoke(p)["training"].update(steps=0), "train", (*CELL, "lif"), ["training.steps", "found 0"]),
+        (lambda p: firing(p).update(surogate="atan"), "report", (), ["surogate", "did you mean surrogate?"]),
+        (lambda p: firing(p).update(surrogate="atn"), "report", (), ["firing.surrogate", "'sigmoid'", "found 'atn'"]),
+        (lambda p: firing(p).update(alpha=0), "measure", (*CELL, "lif"), ["firing.alpha", "found 0"]),
+        (lambda p: smoke(p)["network"].update(precision="half"), "report", (), ["network.precision", "'bfloat16'"]),
+        (lambda p: smoke(p)["stability"].update(stesp=2), "report", (), ["stesp", "did you mean steps"]),
+        (lambda p: p["neurons"].update({"stc lif": {}}), "sources", (), ["neurons.stc lif", "found 'stc lif'"]),
+        (lambda p: p["neurons"].update({"a-b-c": {}}), "train", (*CELL, "a-b-c"), ["neurons.a-b-c", "found 'a-b-c'"]),
+        (lambda p: p["neurons"].update({"../lif": {}}), "report", (), ["neurons.../lif", "found '../lif'"]),
+        (lambda p: p["neurons"].update({"lif-": {}}), "report", (), ["neurons.lif-", "found 'lif-'"]),
+        (lambda p: p["neurons"].update(lif=None), "report", (), ["neurons.lif", "found None"]),
+        (lambda p: p["neurons"].update(stc_lif={}), "train", (*CELL, "stc_lff"), ["did you mean stc_lif"]),
+        (lambda p: p["neurons"].update(stc_norse_lff={}), "train", (*CELL, "stc_norse_lff"), TWINS),
+        (lambda p: p["neurons"].update({"lif-x": {"rest": 1}}), "train", (*CELL, "lif-x"), ["did you mean reset?"]),
+        (lambda p: p["neurons"].update(stc_convlstm={}), "train", (*CELL, "stc_convlstm"), [NO_MEMBRANE]),
         (
             lambda p: smoke(p)["data"].update(canvass=9),
             "prepare",
@@ -49,6 +66,10 @@ def test_what_params_and_options_can_get_wrong(
 
 def smoke(params: dict[str, Any]) -> Any:
     return params["profiles"]["smoke"]["moving_mnist"]
+
+
+def firing(params: dict[str, Any]) -> Any:
+    return smoke(params)["network"]["firing"]
 
 
 BROKEN = """
@@ -96,6 +117,18 @@ def test_the_report_shows_a_failed_cell_with_its_reason(project: Project) -> Non
         assert f"broken: {reason}" in (project.folder / "reports" / name).read_text()
 
 
+def test_the_report_shows_an_unsupported_circuit_with_its_reason(project: Project, here: Callable[..., Done]) -> None:
+    project.params["neurons"] = {"stc_convlstm": {}}
+    project.save()
+    for stage, file in (("train", "accuracy.json"), ("measure", "cost.json")):
+        assert here(project, stage, *CELL, "stc_convlstm", "--keep-going").returncode == 0
+        found = json.loads((project.folder / "results/smoke/moving_mnist/stc_convlstm" / file).read_text())
+        for ended in found.get("seeds", [found]):
+            assert f"{ended['status']}: {ended['reason']}" == NO_MEMBRANE
+    assert here(project, "report", "--keep-going").returncode == 0
+    assert "stc_convlstm: unsupported (STC modulates" in (project.folder / "reports/table.md").read_text()
+
+
 def test_data_that_is_not_there(project: Project, here: Callable[..., Done]) -> None:
     shutil.rmtree(project.folder / "data")
     for stage in ("train", "measure"):
@@ -107,7 +140,7 @@ def test_results_that_are_missing_or_of_another_format(project: Project, here: C
     path = project.folder / "results/smoke/moving_mnist/lif/accuracy.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"format": 99}')
-    one_line_error(here(project, "report"), "format 99 found, 1 wanted", "dvc repro")
+    one_line_error(here(project, "report"), "format 99 found, 2 wanted", "dvc repro")
     assert not (project.folder / "reports").exists()
     assert project.run("report", "--keep-going").returncode == 0
     assert "format 99 found" in (project.folder / "reports/index.html").read_text()

@@ -104,7 +104,7 @@ def test_results_are_read_in_their_own_format_alone(tmp_path: Path) -> None:
     found = read_json(tmp_path / "a.json")
     assert found == {"format": FORMAT, "x": [0.333333, "inf", {"y": 123457000.0}]}
     assert float(found["x"][1]) == float("inf")
-    for text, says in (("{", "not JSON"), ("[]", "format None"), ('{"format": 2}', "format 2 found, 1 wanted")):
+    for text, says in (("{", "not JSON"), ("[]", "format None"), ('{"format": 1}', f"format 1 found, {FORMAT} wanted")):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(ResultsError, match=says):
             read_json(tmp_path / "a.json")

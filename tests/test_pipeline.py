@@ -1,20 +1,47 @@
 """The pipeline as DVC sees it: which cells exist, and what a change makes it run again. Nothing is trained here."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+import neurons
+from benchmarks import parity, stability, train
+
 ROOT = Path(__file__).parents[1]
 DVC = (sys.executable, "-m", "dvc")
+FEW = (  # a neuron of each kind: own, label, circuit with a file and without, libraries, not spiking
+    "lif",
+    "plif-published",
+    "stc_lif",
+    "stc_norse_lif",
+    "norse_lif",
+    "norse_lifex",
+    "snntorch_leaky",
+    "convlstm",
+)
+OF_A_CELL = ("accuracy.json", "curves.csv", "predictions.png", "run.json", "weights.safetensors", "cost.json")
+OF_A_DATASET = ("trivial.json", "truth.png", "stability.json")
+SHOWN = {"report", "cards"}  # they follow new numbers, which a dry run does not make
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def cells(*neurons: str) -> set[str]:
+    return {f"{stage}-{neuron}" for stage in ("train", "measure") for neuron in neurons}
 
 
 class Clone:
-    """A copy of the project in which every stage of the smoke profile counts as done, with empty outputs."""
+    """A copy of the project in which every stage of the smoke profile counts as done, with empty outputs.
+
+    The sources of the cells are the real ones: what DVC runs again follows from them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -24,26 +51,34 @@ class Clone:
         for part in ("dvc.yaml", ".dvcignore", ".gitignore", "README.md"):
             shutil.copy(ROOT / part, folder / part)
         (folder / "neurons/my_neuron.py").unlink(missing_ok=True)  # a reader may have followed the README already
-        params_text = re.sub(r"^  my_neuron:.*\n", "", (ROOT / "params.yaml").read_text(), flags=re.MULTILINE)
-        self.change("params.yaml", r"^profile: \w+", "profile: smoke", params_text)
+        text = (ROOT / "params.yaml").read_text()
+        lines = dict(re.findall(r"^  ([\w-]+): (\{.*\})$", text.split("neurons:\n")[1].split("\n\n")[0], re.MULTILINE))
+        assert set(FEW) <= set(lines)
+        few = "".join(f"  {name}: {lines[name]}\n" for name in FEW)
+        text = re.sub(r"^neurons:\n(  .*\n)+", f"neurons:\n{few}", text, flags=re.MULTILINE)
+        self.change("params.yaml", r"^profile: \w+", "profile: smoke", text)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         params = yaml.safe_load((folder / "params.yaml").read_text())
+        assert tuple(params["neurons"]) == FEW
         for dataset in params["datasets"]:
-            for neuron in ("", *params["neurons"]):
-                base = folder / "results/smoke" / dataset / neuron
-                base.mkdir(parents=True)
-                names = ("accuracy.json", "curves.csv", "predictions.png", "run.json", "cost.json", "times.csv")
-                for name in (*names, "weights.safetensors") if neuron else ("trivial.json", "truth.png"):
-                    (base / name).write_text(f"{neuron} {name}")
-            (folder / "data/smoke" / dataset).mkdir(parents=True)
-            (folder / "data/smoke" / dataset / "train.npy").write_text("data")
-        (folder / "reports").mkdir()
-        (folder / "reports/index.html").write_text("page")
+            own = folder / "results/smoke" / dataset
+            self.make(*(own / name for name in OF_A_DATASET))
+            self.make(*(own / neuron / name for neuron in FEW for name in (*OF_A_CELL, "times.csv")))
+            self.make(folder / "data/smoke" / dataset / "train.npy")
+        self.make(folder / "results/parity.json", folder / "reports/index.html", folder / "docs/neurons.md")
+        subprocess.run([sys.executable, "-m", "benchmarks.sources"], cwd=folder, check=True)
         self.dvc("commit", "--force", "--quiet")
 
+    def make(self, *paths: Path) -> None:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(str(path.relative_to(self.folder)))
+
     def dvc(self, *arguments: str) -> str:
-        done = subprocess.run([*DVC, *arguments], cwd=self.folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # the stages' `python`
+        how: dict[str, Any] = {"cwd": self.folder, "env": {**os.environ, "PATH": path}}
+        done = subprocess.run([*DVC, *arguments], capture_output=True, text=True, check=False, **how)
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def change(self, name: str, pattern: str, replacement: str, text: str | None = None) -> None:
@@ -52,10 +87,17 @@ class Clone:
         assert changed != text
         (self.folder / name).write_text(changed)
 
+    def edit(self, name: str) -> None:
+        with (self.folder / name).open("a") as source:
+            source.write("\n# a comment\n")
+
     def would_run(self) -> set[str]:
-        """Names of the stages that `dvc repro` would run, without their profile and dataset."""
-        found = re.findall(r"Running stage '([^']+)'", self.dvc("repro", "--dry"))
-        return {name.replace("@smoke-moving_mnist", "") for name in found}
+        """Names of the stages that `dvc repro` would run, without their profile and dataset.
+
+        `sources` runs: the others depend on what it writes, which `--dry` cannot foresee.
+        """
+        found = re.findall(r"Running stage '([^']+)'", self.dvc("repro", "sources") + self.dvc("repro", "--dry"))
+        return {re.sub("@smoke-moving_mnist-?", "@", name).strip("@").replace("@", "-") for name in found}
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +113,21 @@ def clone(done: Clone, tmp_path: Path) -> Clone:
     return copy
 
 
-def test_a_cell_is_a_neuron_on_a_dataset(clone: Clone) -> None:
+def test_a_cell_is_a_line_of_neurons_on_a_dataset(clone: Clone) -> None:
+    """A labelled line and a circuit without a file of its own are cells like any other."""
+    shutil.copy(ROOT / "params.yaml", clone.folder)
     params = yaml.safe_load((clone.folder / "params.yaml").read_text())
-    cells = [f"smoke-{dataset}-{neuron}" for dataset in params["datasets"] for neuron in params["neurons"]]
-    wanted = {f"{stage}@{cell}" for stage in ("train", "measure") for cell in cells}
-    wanted |= {f"prepare@smoke-{dataset}" for dataset in params["datasets"]} | {"report"}
+    assert {"plif-published", "stc_norse_lif"} <= set(params["neurons"])
+    assert not (clone.folder / "neurons/stc_norse_lif.py").exists()
+    of_datasets = {f"{params['profile']}-{dataset}" for dataset in params["datasets"]}
+    wanted = {
+        f"{stage}@{where}-{neuron}"
+        for stage in ("train", "measure")
+        for where in of_datasets
+        for neuron in params["neurons"]
+    }
+    wanted |= {f"{stage}@{where}" for stage in ("prepare", "stability") for where in of_datasets}
+    wanted |= {"sources", "parity", "report", "cards"}
     assert set(clone.dvc("stage", "list", "--all", "--name-only").split()) == wanted
 
 
@@ -91,36 +143,70 @@ def test_a_new_neuron_as_the_readme_has_it_runs_only_its_cells(clone: Clone) -> 
     assert len([row for row in code.splitlines() if row.strip()]) < 15
     (clone.folder / path).write_text(code)
     clone.change("params.yaml", r"^neurons:\n", f"neurons:\n{line}\n")
-    assert clone.would_run() == {"train-my_neuron", "measure-my_neuron", "report"}
+    assert clone.would_run() == cells("my_neuron") | {"sources"} | SHOWN
+
+
+def test_a_line_alone_makes_a_cell_of_a_label_and_of_a_circuit_without_a_file(clone: Clone) -> None:
+    lines = "  lif-hard: {reset: hard}\n  stc_snntorch_leaky: {}\n"
+    clone.change("params.yaml", r"^neurons:\n", f"neurons:\n{lines}")
+    assert clone.would_run() == cells("lif-hard", "stc_snntorch_leaky") | {"sources"} | SHOWN
 
 
 @pytest.mark.parametrize(
     ("file", "wanted"),
     [
-        ("neurons/stc_lif.py", {"train-stc_lif", "measure-stc_lif"}),
+        ("neurons/stc_lif.py", cells("stc_lif") | {"sources", "stability"}),
+        ("neurons/_norse.py", cells("norse_lif", "norse_lifex", "stc_norse_lif") | {"sources", "parity"}),
+        ("neurons/_stc.py", cells("stc_lif", "stc_norse_lif") | {"sources", "stability"}),
+        ("neurons/__init__.py", {"sources"}),
         ("benchmarks/report/figures.py", {"report"}),
         ("benchmarks/command.py", set()),
-        ("benchmarks/machine.py", set()),
     ],
 )
-def test_an_edit_runs_what_depends_on_it(clone: Clone, file: str, wanted: set[str]) -> None:
-    with (clone.folder / file).open("a") as source:
-        source.write("\n# a comment\n")
-    stages = clone.would_run()
-    assert wanted <= stages
-    assert stages - wanted <= {"report"}
+def test_an_edit_runs_what_depends_on_it_and_nothing_else(clone: Clone, file: str, wanted: set[str]) -> None:
+    clone.edit(file)
+    found = clone.would_run()
+    assert wanted <= found
+    assert found - wanted <= (SHOWN if cells("stc_lif", "norse_lif") & wanted else set())
 
 
-def test_parameters_of_another_profile_or_neuron_run_nothing_else(clone: Clone) -> None:
+def test_parameters_of_another_neuron_run_nothing_else(clone: Clone) -> None:
     clone.change("params.yaml", r"^  stc_lif: \{\}", "  stc_lif: {detach: true}")
-    assert clone.would_run() == {"train-stc_lif", "measure-stc_lif", "report"}
+    assert clone.would_run() - SHOWN == cells("stc_lif") | {"sources"}
+
+
+def named(stage: str) -> set[str]:
+    """The dependencies of a stage that are the same for every cell."""
+    return {dep for dep in STAGES[stage]["deps"] if "$" not in dep}
+
+
+def code(names: Iterable[str]) -> set[str]:
+    return {f"benchmarks/{name}" for name in names}
+
+
+def of_neurons(names: Iterable[str]) -> set[str]:
+    return {f"results/sources/{name}.json" for name in names}
 
 
 def test_every_file_that_decides_a_result_is_a_dependency() -> None:
-    """The checkpoints' list and the pipeline's name the same files, and every machinery file of neurons/."""
-    from benchmarks.train import SOURCES
+    """The checkpoints' list and the pipeline's name the same files; of neurons/ each cell has its own sources."""
+    assert named("train") == code(train.SOURCES)
+    assert named("stability") == code(stability.SOURCES) | of_neurons({neuron for neuron, _ in stability.TRIALS})
+    for stage in ("train", "measure"):
+        assert "results/sources/${item.neuron}.json" in STAGES[stage]["deps"]
+    assert "results/sources/lif.json" in named("measure")  # timed in turn with every neuron
 
-    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["deps"]
-    named = {dep for dep in deps if "$" not in dep}
-    machinery = {f"neurons/{p.name}" for p in (ROOT / "neurons").glob("_[!_]*.py")}
-    assert named == {f"benchmarks/{name}" for name in SOURCES} | machinery
+
+def test_parity_depends_on_the_neurons_it_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = set()
+    real = neurons.build
+
+    def build(name: str, *arguments: Any, **params: Any) -> neurons.Neuron:
+        built.add(name)
+        return real(name, *arguments, **params)
+
+    monkeypatch.setattr(neurons, "build", build)
+    monkeypatch.setattr(parity, "STEPS", 3)
+    for compare in (parity.lif, parity.plif, parity.glif, parity.alif):
+        compare()
+    assert named("parity") == {"benchmarks/parity.py"} | of_neurons(built)

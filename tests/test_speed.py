@@ -1,15 +1,20 @@
 """Speed, as ratios within one run: `tox -- --benchmark-enable --benchmark-only tests/test_speed.py`.
 
-Compare the rows of a group; in an ordinary test run every benchmark is called once and nothing is timed.
+Compare the rows of a group; in an ordinary test run every benchmark is called once and nothing is timed. What an
+adapter costs stands in the name of its row too, as a ratio that other work on the machine hardly moves.
 """
 
+import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
+import snntorch
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 import neurons
 from benchmarks.network import Predictor
@@ -51,3 +56,102 @@ def test_training_step(benchmark: Any, name: str, generator: torch.Generator) ->
     step: Callable[[], Any] = lambda: (network(frames, 5)[0] - frames[:, 1:]).square().mean().backward()  # noqa: E731
     benchmark(step)
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+# --- what an adapter adds to its library's own step -------------------------------------------------------------------
+
+Pass = Callable[[], tuple[Tensor, ...]]
+ADAPTED = {"snntorch": "snntorch_leaky", "norse": "norse_lif", "spikingjelly": "spikingjelly_plif"}
+
+
+def per_channel(value: float) -> nn.Parameter:
+    return nn.Parameter(torch.full((64, 1, 1), float(value)))
+
+
+def strictly(u: Tensor, *norse: Any) -> Tensor:
+    """The shared surrogate for a library to call."""
+    return neurons.Firing()(u, strict=True)
+
+
+def forth_and_back(step: Callable[[], tuple[Tensor, ...]], sources: list[Tensor]) -> Pass:
+    """A step, which gives spikes, membrane and the rest of its state, and its backward pass to all of `sources`."""
+
+    def both() -> tuple[Tensor, ...]:
+        spikes, membrane, *_kept = step()
+        gradients = torch.autograd.grad([spikes.sum(), membrane.sum()], sources, allow_unused=True)
+        return spikes, membrane, gradients[0]
+
+    return both
+
+
+def through_our_interface(library: str, current: Tensor, v: Tensor, i: Tensor) -> Pass:
+    neuron = neurons.build(ADAPTED[library], 64)
+    given = {"v": v, "i": i, "s": strictly(v - 1).detach().requires_grad_()}
+    kind = type(neuron.initial_state(current))
+    state = kind(*(given[field] for field in kind._fields))
+
+    def step() -> tuple[Tensor, ...]:
+        spikes, after = neuron(current, state)
+        return spikes, *after
+
+    return forth_and_back(step, [current, *state, *neuron.parameters()])
+
+
+def as_the_library_s_user(library: str, current: Tensor, v: Tensor, i: Tensor) -> Pass:
+    if library == "snntorch":
+        cell = snntorch.Leaky(per_channel(0.5), per_channel(1), strictly, learn_beta=True, learn_threshold=True)
+        snntorch.SpikingNeuron.instances.remove(cell)  # which would keep it for ever
+        return forth_and_back(lambda: cell(current, v), [current, v, *cell.parameters()])
+    if library == "norse":
+        lif = import_module("norse.torch.functional.lif")
+        learnt = {name: per_channel(0.5) for name in ("tau_mem_inv", "tau_syn_inv", "v_th")}
+
+        def step() -> tuple[Tensor, ...]:
+            before, constants = lif.LIFFeedForwardState(v, i), lif.LIFParameters(**learnt)
+            spikes, after = lif.lif_feed_forward_step(current, before, constants, dt=1.0)
+            return spikes, *after
+
+        return forth_and_back(step, [current, v, i, *learnt.values()])
+    node = import_module("spikingjelly.activation_based.neuron").ParametricLIFNode(
+        decay_input=False, surrogate_function=strictly
+    )
+    node.w = per_channel(0)
+
+    def functional() -> tuple[Tensor, ...]:
+        (spikes,), after = node.single_step_functional_forward((current,), (v,))
+        return spikes, *after
+
+    return forth_and_back(functional, [current, v, *node.parameters()])
+
+
+def median_ratio(one: Pass, other: Pass, pairs: int = 200) -> float:
+    """How long `one` takes, divided by `other`: processor time, turn by turn, so that they share what disturbs them."""
+    ratios = []
+    for turn in range(pairs):
+        taken: dict[Pass, float] = {}
+        for timed in (one, other) if turn % 2 else (other, one):
+            start = time.process_time()
+            timed()
+            taken[timed] = time.process_time() - start
+        ratios.append(taken[one] / taken[other])
+    return float(np.median(ratios[5:]))
+
+
+@pytest.mark.parametrize("way", ["raw", "ours"])
+@pytest.mark.parametrize("library", ADAPTED)
+def test_a_step_through_an_adapter(
+    benchmark: Any, library: str, way: str, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current, v, i = (torch.randn(16, 64, 32, 32, generator=generator).requires_grad_() for _ in range(3))
+    ours = through_our_interface(library, current, v, i)
+    if library == "norse":  # after the neuron, which silences what Norse's import warns of
+        monkeypatch.setattr(import_module("norse.torch.functional.lif"), "threshold", strictly)
+    raw = as_the_library_s_user(library, current, v, i)
+    assert all(torch.equal(one, other) for one, other in zip(ours(), raw(), strict=True))
+    benchmark.group = f"adapter overhead, {library}"
+    if benchmark.enabled:
+        torch.empty(31 << 20, dtype=torch.uint8)  # once such a block is freed, glibc keeps freed memory at hand
+        if way == "ours":
+            benchmark.extra_info["ratio"] = median_ratio(ours, raw)
+            benchmark.name += f" {benchmark.extra_info['ratio']:.3f} of raw"
+    benchmark.pedantic(ours if way == "ours" else raw, rounds=100, warmup_rounds=5)

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from conftest import CELL, ROOT, Done, Project
+from test_panels import PAIR, TRIAL
+
+from benchmarks.files import write_json
 
 
 def test_two_runs_write_the_same_accuracy_bytes(project: Project, here: Callable[..., Done]) -> None:
@@ -109,6 +112,8 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(project: Project, here: Call
 def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Callable[..., Done]) -> None:
     for stage in ("train", "measure"):
         assert here(project, stage, *CELL, "lif").returncode == 0
+    write_json(project.folder / "results/parity.json", {"pairs": [PAIR], "tolerance": 1e-6})
+    write_json(project.folder / "results/smoke/moving_mnist/stability.json", {"steps": 2, "trials": [TRIAL]})
     seen = []
     for _ in range(2):
         assert here(project, "report").returncode == 0
@@ -116,7 +121,9 @@ def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Call
     assert seen[0] == seen[1]
     page = seen[0]["index.html"].decode()
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)  # self-contained: nothing is fetched
-    assert "STC" not in seen[0]["table.md"].decode().split("### Accuracy")[1]  # nothing that was not run
+    accuracy = seen[0]["table.md"].decode().split("### Accuracy")[1].split("### ")[0]
+    rows = re.findall(r"^\| (\w+) \|", accuracy, flags=re.MULTILINE)
+    assert rows == ["neuron", "copy_last", "mean_frame", "black", "lif"]  # nothing that was not run
 
 
 def test_the_neuron_of_the_readme(project: Project) -> None:

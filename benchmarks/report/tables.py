@@ -8,7 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from benchmarks.report.summary import GROUPS, HEADLINE, Column, Entry, Line, shown_columns
 from benchmarks.settings import CellSettings, NetworkSettings
 
-DIFFERENCES = "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval]; below 0 is better."
+DIFFERENCES = (
+    "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval]; below 0 is better."
+    " Base: the neuron that the circuit was put upon."
+)
 ACCURACY = ("mse", "mae", "psnr", "ssim", "ssim_r1")
 
 
@@ -54,7 +57,7 @@ def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
     return [
         Table(
             "Accuracy",
-            [*(c.heading for c in accuracy), "ΔMSE to LIF", "ΔMSE to the neuron under STC", "n"],
+            [*(c.heading for c in accuracy), "ΔMSE to LIF", "ΔMSE to base", "n"],
             by_accuracy,
             [ranked, *_meanings(accuracy), DIFFERENCES, *(f"{name}: {text}." for name, text in remarks.items())],
         ),

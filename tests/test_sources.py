@@ -1,0 +1,132 @@
+"""Which files of neurons/ a cell rests on: those it imports and theirs, never the registry."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Done, Project
+
+import neurons
+from benchmarks import settings, sources
+
+CONTRACT = {"_neuron", "_firing"}
+FILES = {  # a registry made up for these tests
+    "_neuron": "from neurons._firing import Firing",
+    "_firing": "import torch",
+    "_stc": "from neurons._neuron import Neuron",
+    "_library": "",
+    "_adapter": "from neurons._library import load\nfrom neurons._ring import a",
+    "_ring": "from neurons._adapter import b",
+    "plain": "from neurons import MembraneState, Neuron",
+    "adapted": "from neurons._adapter import Adapter",
+    "relative": "from ._library import load",
+    "sibling": "from . import _library",
+    "whole": "import neurons._library",
+    "late": "def build(channels):\n    from neurons._library import load",
+    "absent": "from neurons._gone import nothing\nimport neuronsuite._library\nfrom norse import _adapter",
+    "built": "from neurons import plain",
+    "exported": "from neurons import STC",
+    "_stc": "",
+}
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "neurons"
+    folder.mkdir()
+    for name, code in FILES.items():
+        (folder / f"{name}.py").write_text(code)
+    (folder / "__init__.py").write_text("from neurons._stc import STC\nfrom neurons._library import load")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(neurons, "__path__", [str(folder)])
+    return folder
+
+
+def of(name: str) -> set[str]:
+    found = sources.of(name)
+    assert found == sorted(found)
+    assert all(path.parent == Path("neurons") and path.suffix == ".py" for path in found)
+    return {path.stem for path in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("adapted", {"_adapter", "_library", "_ring"}),  # from file to file, and a ring of imports ends
+        ("plain", set()),  # `from neurons import`: the contract, but neither the registry nor what it imports
+        ("relative", {"_library"}),
+        ("sibling", {"_library"}),
+        ("whole", {"_library"}),
+        ("late", {"_library"}),  # wherever in the file the import stands
+        ("absent", set()),
+        ("built", {"plain"}),
+        ("exported", {"_stc"}),  # what the package hands on comes from a file all the same
+    ],
+)
+def test_imports_are_followed_from_file_to_file(registry: Path, name: str, wanted: set[str]) -> None:
+    assert of(name) == {name} | wanted | CONTRACT
+
+
+@pytest.mark.parametrize("content", [b"def build(:\n", b"\xff\xfe\x00", b"x = 1\x00"])
+def test_a_file_that_python_cannot_read_is_its_own_source(registry: Path, content: bytes) -> None:
+    """Its cell ends as failed and says why; mending it must run the cell again."""
+    (registry / "plain.py").write_bytes(content)
+    assert of("plain") == {"plain"} | CONTRACT
+
+
+@pytest.mark.parametrize("name", ["", "no_such", "stc_no_such"])
+def test_an_unknown_neuron_rests_on_nothing(registry: Path, name: str) -> None:
+    assert of(name) == set()
+
+
+def test_a_circuit_without_a_file_rests_on_the_circuit_and_on_what_it_is_put_upon(registry: Path) -> None:
+    assert of("stc_adapted") == of("adapted") | {"_stc"}
+    (registry / "stc_adapted.py").write_text("from neurons import plain")  # now it has a file
+    assert of("stc_adapted") == {"stc_adapted", "plain"} | CONTRACT
+
+
+@pytest.mark.parametrize("name", neurons.available() + neurons.twins())
+def test_every_class_that_a_neuron_is_made_of_is_in_its_sources(name: str) -> None:
+    base = neurons.build(neurons.wrapped(name) or name, 16)
+    if "v" not in base.initial_state(torch.zeros(1, 16, 1, 1))._fields and neurons.wrapped(name):
+        with pytest.raises(neurons.UnsupportedError):  # a circuit upon what has no membrane
+            neurons.build(name, 16)
+        return
+    built = neurons.build(name, 16)
+    classes = {kind.__module__ for part in built.modules() for kind in type(part).__mro__}
+    used = {module.removeprefix("neurons.") for module in classes if module.startswith("neurons.")}
+    assert used <= of(name)
+    assert len(used) >= 1
+
+
+def test_the_stage_hashes_the_sources_of_every_line_and_every_neuron(
+    project: Project, here: Callable[..., Done]
+) -> None:
+    project.params["neurons"] = {"lif": {}, "plif-published": {"gain": "published"}, "stc_norse_lif": {}, "lff": {}}
+    project.save()
+    folder = project.folder / "results/sources"
+    folder.mkdir(parents=True)
+    (folder / "gone.json").write_text("of a neuron that is no more")
+    assert here(project, "sources").returncode == 0
+    assert {path.stem for path in folder.iterdir()} == {*project.params["neurons"], *neurons.available()}
+    for path in folder.iterdir():
+        found = json.loads(path.read_text())
+        assert found["neuron"] == settings.kind(path.stem)
+        assert set(found["files"]) == {str(file) for file in sources.of(found["neuron"])}
+        for file, digest in found["files"].items():
+            assert digest == hashlib.sha256((project.folder / file).read_bytes()).hexdigest()
+    labelled, plain = (json.loads((folder / f"{name}.json").read_text()) for name in ("plif-published", "plif"))
+    assert labelled == plain
+    assert not json.loads((folder / "lff.json").read_text())["files"]  # its cell will say that it is unknown
+
+
+def test_the_stage_repeats_itself_byte_for_byte(project: Project, here: Callable[..., Done]) -> None:
+    seen = []
+    for _ in range(2):
+        assert here(project, "sources").returncode == 0
+        seen.append({path.name: path.read_bytes() for path in (project.folder / "results/sources").iterdir()})
+    assert seen[0] == seen[1]
+    assert {path.name for path in (project.folder / "results").iterdir()} == {"sources", "smoke"}
