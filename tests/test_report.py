@@ -131,6 +131,16 @@ def test_the_words_follow_the_interval(stc: list[float], verdict: str) -> None:
     assert verdict in said[0]
 
 
+def test_the_words_say_how_stc_stands_against_every_other_neuron() -> None:
+    said = findings(summarise(results(), "d"))
+    wanted = "the 2 other neurons without circuit STC-LIF has the lower error 2 times, the higher 0 times; 0 undecided."
+    assert sum(wanted in sentence for sentence in said) == 1
+    rivals = {**ERRORS, ("norse_lif", "norse"): [7.0, 8.0, 9.0], ("late", "own"): [7.0, 9.0, 11.0]}
+    said = findings(summarise(results(rivals), "d"))
+    wanted = "the lower error 0 times, the higher 1 times (norse_lif); 1 undecided (late)."
+    assert sum(wanted in sentence for sentence in said) == 1
+
+
 def test_neurons_that_a_trivial_predictor_beats_are_named() -> None:
     said = findings(summarise(results(), "d"))
     assert "3 of 4 trained spiking neurons beat the best trivial predictor (black, MSE 12.00); late not." in said

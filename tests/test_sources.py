@@ -29,7 +29,6 @@ FILES = {  # a registry made up for these tests
     "absent": "from neurons._gone import nothing\nimport neuronsuite._library\nfrom norse import _adapter",
     "built": "from neurons import plain",
     "exported": "from neurons import STC",
-    "_stc": "",
 }
 
 

@@ -9,6 +9,7 @@ from scipy.stats import bootstrap
 from benchmarks.metrics import METRICS
 
 REFERENCE = "lif"
+STC = "stc_lif"
 HEADLINE = "mse"
 RESAMPLES = 10_000
 GROUPS = {
@@ -89,6 +90,7 @@ class Line:
     entries: dict[str, Entry] = field(default_factory=dict)
     difference: tuple[float, float, float] | None = None  # of MSE to LIF, paired by seed: mean, low, high
     lift: tuple[float, float, float] | None = None  # of MSE to the neuron under the circuit
+    to_stc: tuple[float, float, float] | None = None  # of MSE to STC-LIF, for a neuron without circuit
 
 
 def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
@@ -108,6 +110,8 @@ def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
                 line.entries[column.metric] = Entry(float(values.mean()), sd, len(values))
         if neuron != REFERENCE and line.group != "trivial":
             line.difference = paired_difference(own, str(neuron))
+        if line.group not in (*UNRANKED, "stc"):
+            line.to_stc = paired_difference(own, str(neuron), STC)
         if base_of(line):
             line.lift = paired_difference(own, str(neuron), base_of(line))
         lines.append(line)
@@ -155,7 +159,7 @@ def findings(lines: list[Line]) -> list[str]:
     by_name = {line.neuron: line for line in lines}
     trivial = [line for line in lines if line.group == "trivial" and HEADLINE in line.entries]
     trained = [line for line in lines if line.group not in UNRANKED and HEADLINE in line.entries]
-    stc = by_name.get("stc_lif")
+    stc = by_name.get(STC)
     if stc and stc.difference:
         mean, low, high = stc.difference
         verdict = "beats" if high < 0 else "loses to" if low > 0 else "cannot be told from"
@@ -164,11 +168,16 @@ def findings(lines: list[Line]) -> list[str]:
             f" (95 % interval {low:+.2f} to {high:+.2f},"
             f" {stc.entries[HEADLINE].n} seeds)."
         )
-    lifted = [line for line in lines if line.lift and line.neuron != "stc_lif"]
+    rivals = {line.neuron: line.to_stc for line in lines if line.to_stc and line.neuron != REFERENCE}
+    if rivals:
+        above, below, undecided = _sides(rivals)
+        said.append(
+            f"Against the {len(rivals)} other neurons without circuit STC-LIF has the lower error {len(above)} times,"
+            f" the higher {len(below)} times{_named(below)}; {len(undecided)} undecided{_named(undecided)}."
+        )
+    lifted = {line.neuron: line.lift for line in lines if line.lift and line.neuron != STC}
     if lifted:
-        better = [line.neuron for line in lifted if line.lift and line.lift[2] < 0]
-        worse = [line.neuron for line in lifted if line.lift and line.lift[1] > 0]
-        undecided = [line.neuron for line in lifted if line.neuron not in (*better, *worse)]
+        worse, better, undecided = _sides(lifted)
         said.append(
             f"On top of {len(lifted)} other neurons the circuit lowers the error of {len(better)}"
             f"{_named(better)}, raises that of {len(worse)}{_named(worse)},"
@@ -185,6 +194,13 @@ def findings(lines: list[Line]) -> list[str]:
         said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.2f}){rest}.")
     bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
     return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
+
+
+def _sides(differences: dict[str, tuple[float, float, float]]) -> tuple[list[str], list[str], list[str]]:
+    """Names whose interval lies above 0, below 0, and around it."""
+    above = [name for name, (_, low, _) in differences.items() if low > 0]
+    below = [name for name, (_, _, high) in differences.items() if high < 0]
+    return above, below, [name for name in differences if name not in (*above, *below)]
 
 
 def _named(neurons: list[str]) -> str:
