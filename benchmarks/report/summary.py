@@ -98,9 +98,8 @@ def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
     own = table[table["dataset"] == dataset]
     lines = []
     for neuron, rows in own.groupby("neuron", sort=False):
-        bad = rows[rows["status"] != "ok"]
         groups = [group for group in rows["group"] if group]
-        line = Line(str(neuron), groups[0] if groups else "", "ok" if bad.empty else bad["status"].iloc[0])
+        line = Line(str(neuron), groups[0] if groups else "", _ended(rows))
         for column in COLUMNS:
             values = rows.loc[(rows["metric"] == column.metric) & (rows["status"] == "ok"), "value"]
             if len(values):
@@ -118,6 +117,15 @@ def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
     for column in COLUMNS:
         _rank(lines, column)
     return lines
+
+
+def _ended(rows: pd.DataFrame) -> str:
+    """How a neuron's cell ended: ok, or its first bad status, and in how many of its seeds where not in all."""
+    bad = rows[rows["status"] != "ok"]
+    if bad.empty:
+        return "ok"
+    seeds, those = rows["seed"].nunique(), bad["seed"].nunique()
+    return f"{those} of {seeds} seeds {bad['status'].iloc[0]}" if 0 < those < seeds else str(bad["status"].iloc[0])
 
 
 def base_of(line: Line) -> str:
@@ -213,10 +221,12 @@ def shown_columns(lines: list[Line]) -> list[Column]:
 
 
 def _rank(lines: list[Line], column: Column) -> None:
-    """Marks best and second; equal means share a rank."""
+    """Marks best and second among those that ended well in every seed; equal means share a rank."""
     if column.lower_is_better is None:
         return
-    rivals = [line for line in lines if line.group not in UNRANKED and column.metric in line.entries]
+    rivals = [
+        line for line in lines if line.group not in UNRANKED and line.status == "ok" and column.metric in line.entries
+    ]
     ranked = [line.entries[column.metric] for line in rivals]
     sign = 1 if column.lower_is_better else -1
     levels = sorted({sign * entry.mean for entry in ranked})[:2]
