@@ -20,7 +20,7 @@ def test_the_numbers_are_the_reports() -> None:
     rows = re.findall(
         r"^\| [^|]*?`(\w+)`[^|]* \| ([\d.]+) ± ([\d.]+) \| (\S+) \| ([\d.]+) \|$", README, flags=re.MULTILINE
     )
-    assert len(rows) == 6
+    assert len(rows) == 13
     errors = table[table["metric"] == "mse"].pivot(index="seed", columns="neuron", values="value")
     times = table[table["metric"] == "train_step_ratio"].set_index("neuron")["value"]
     for name, mean, sd, difference, ratio in rows:
