@@ -118,6 +118,7 @@ class Painter:
             for name in members:
                 each(axes, name, **self.look[name])
             axes.legend(fontsize=6, ncols=2)
+            axes.tick_params(labelbottom=True)  # the panel below it may be an empty one
         for axes in panels:
             axes.set_axis_off()
         figure.supxlabel(x, fontsize=9)
