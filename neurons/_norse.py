@@ -32,8 +32,8 @@ class NorseNeuron(Neuron):
     ):
         super().__init__()
         library = load(f"norse.torch.functional.{module}")
-        self.library_step = getattr(library, step)
-        self.step = self._with_firing(self.library_step)
+        self.unpatched = getattr(library, step)
+        self.step = self._with_firing(self.unpatched)
         self.state_tuple = getattr(library, state)
         self.parameter_tuple = getattr(library, parameters)
         self.state_type = state_type(*self.state_tuple._fields)
@@ -44,7 +44,7 @@ class NorseNeuron(Neuron):
     def __setstate__(self, state: Any) -> None:
         """What a copy is made of: its step must fire with the copy's policy, not with the original's."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.step = self._with_firing(self.library_step)
+        self.step = self._with_firing(self.unpatched)
 
     def initial_state(self, current: Tensor) -> Any:
         return self.state_type(*(torch.zeros_like(current) for _ in self.state_type._fields))

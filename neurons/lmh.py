@@ -10,7 +10,8 @@ starts as an integrator without leak). State: v, d, s. Differs from the original
 follows the shared policy; reset_gradient: released stops it, as the released code does.
 """
 
-from neurons._lmh import LMH, ResetGradient
+from neurons._compartments import ResetGradient
+from neurons._lmh import LMH
 
 
 def build(channels: int, reset_gradient: ResetGradient = "shared") -> LMH:

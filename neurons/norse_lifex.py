@@ -7,7 +7,8 @@
     i = j - tau_syn_inv j
 
 Source: Norse 1.1.0, lif_ex_feed_forward_step, dt = 1 step; Fourcaud-Trocme et al., J. Neurosci. 2003. Learnable per
-channel: tau_mem_inv, tau_syn_inv, v_th (.5), delta_T (.25). State: v, i, s. The circuit scales v alone.
+channel: tau_mem_inv, tau_syn_inv, v_th (.5), delta_T (.25). State: v, i, s. The circuit scales v alone. A membrane
+far above its threshold makes the exponential overflow: training may diverge.
 Differs from the library: constants for dt = 1 step, and that they adapt, are ours. Shared firing.
 """
 

@@ -15,7 +15,8 @@ from typing import Any, Literal, Unpack
 
 from torch import Tensor
 
-from neurons._lmh import LMH, ResetGradient
+from neurons._compartments import ResetGradient
+from neurons._lmh import LMH
 from neurons._stc import STC, Circuit
 
 

@@ -9,39 +9,24 @@ State: v (before its reset), d, s. Differs from the original: in a table the gra
 reset_gradient: released stops it, as the released code does.
 """
 
-from typing import Literal, NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from neurons._neuron import Neuron
+from neurons._compartments import ResetGradient, TwoCompartmentNeuron, TwoCompartments
 
 
-class TwoCompartments(NamedTuple):
-    v: Tensor
-    d: Tensor
-    s: Tensor
-
-
-class TCLIF(Neuron):
-    group = "paper"
-
-    def __init__(self, released: bool) -> None:
-        super().__init__()
+class TCLIF(TwoCompartmentNeuron):
+    def __init__(self, reset_gradient: ResetGradient) -> None:
+        super().__init__(reset_gradient)
         self.p, self.q, self.w = (nn.Parameter(torch.zeros(1)) for _ in range(3))
-        self.released = released
-
-    def initial_state(self, current: Tensor) -> TwoCompartments:
-        zeros = torch.zeros_like(current)
-        return TwoCompartments(v=zeros, d=zeros, s=zeros)
 
     def forward(self, current: Tensor, state: TwoCompartments) -> tuple[Tensor, TwoCompartments]:
-        r = state.s.detach() if self.released else self.feedback(state.s)
+        r = self.feedback(state.s)
         d = state.d - torch.sigmoid(self.p) * state.v + current - self.w * r
         v = state.v + torch.sigmoid(self.q) * d - r
         s = self.fire(v - 1.0)
         return s, TwoCompartments(v=v, d=d, s=s)
 
 
-def build(channels: int, reset_gradient: Literal["shared", "released"] = "shared") -> TCLIF:
-    return TCLIF(released=reset_gradient == "released")
+def build(channels: int, reset_gradient: ResetGradient = "shared") -> TCLIF:
+    return TCLIF(reset_gradient)
