@@ -54,7 +54,6 @@ def main() -> None:
     shown = {
         "groups": {title: members for title, members in groups.items() if members},
         "circuit": inspect.getdoc(neurons.STC) or "",
-        "channels": CHANNELS,
         "budget": f"`{loaded.profile}` profile on {loaded.datasets[0]}",
         "unsuited": UNSUITED,
     }

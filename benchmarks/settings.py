@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from neurons import Firing, ResetGradient, Surrogate
+
 PARAMS = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,9 +25,9 @@ class _Strict(BaseModel):
 class FiringSettings(_Strict):
     """How every neuron of a table fires and resets; neurons.Firing says what the values mean."""
 
-    surrogate: Literal["sigmoid", "atan", "triangle", "rectangle"] = "sigmoid"
-    alpha: Annotated[float, Field(gt=0)] = 4.0
-    reset_gradient: Literal["attached", "detached"] = "attached"
+    surrogate: Surrogate = Firing.surrogate
+    alpha: Annotated[float, Field(gt=0)] = Firing.alpha
+    reset_gradient: ResetGradient = Firing.reset_gradient
 
 
 class NetworkSettings(_Strict):

@@ -17,7 +17,7 @@ from typing import Any, Unpack, get_args
 
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from neurons._firing import Firing
+from neurons._firing import Firing, ResetGradient, Surrogate
 from neurons._neuron import (
     MembraneState,
     Neuron,
@@ -37,6 +37,8 @@ __all__ = [
     "Neuron",
     "NeuronError",
     "NotFiniteError",
+    "ResetGradient",
+    "Surrogate",
     "UnsupportedError",
     "available",
     "build",

@@ -49,7 +49,8 @@ def perturbed(neuron: Any) -> Any:
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in neuron.parameters():
-            parameter.mul_(1 + 0.2 * torch.rand(parameter.shape, generator=generator).to(parameter))
+            shift = 0.2 * torch.rand(parameter.shape, generator=generator).to(parameter)
+            parameter.add_(shift * parameter.abs().clamp(min=0.5))  # those that start at 0 are moved, too
     return neuron
 
 

@@ -101,7 +101,10 @@ def test_the_words_about_the_circuit_follow_the_intervals() -> None:
         ("stc_tclif", "stc"): [8.0, 9.0, 10.0],
     }
     said = " ".join(findings(summarise(results(errors), "d")))
-    assert "On top of 3 other neurons the circuit lowers the error of 1 (stc_glif), raises that of 1 (stc_lmh)," in said
+    assert (
+        "In 3 other cells the circuit lowers the error of the neuron under it 1 times (stc_glif),"
+        " raises it 1 times (stc_lmh)," in said
+    )
     assert "leaves 1 undecided (stc_tclif)." in said
 
 
@@ -133,7 +136,7 @@ def test_the_words_follow_the_interval(stc: list[float], verdict: str) -> None:
 
 def test_the_words_say_how_stc_stands_against_every_other_neuron() -> None:
     said = findings(summarise(results(), "d"))
-    wanted = "the 2 other neurons without circuit STC-LIF has the lower error 2 times, the higher 0 times; 0 undecided."
+    wanted = "the 2 other cells without circuit STC-LIF has the lower error 2 times, the higher 0 times; 0 undecided."
     assert sum(wanted in sentence for sentence in said) == 1
     rivals = {**ERRORS, ("norse_lif", "norse"): [7.0, 8.0, 9.0], ("late", "own"): [7.0, 9.0, 11.0]}
     said = findings(summarise(results(rivals), "d"))

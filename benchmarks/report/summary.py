@@ -180,15 +180,15 @@ def findings(lines: list[Line]) -> list[str]:
     if rivals:
         above, below, undecided = _sides(rivals)
         said.append(
-            f"Against the {len(rivals)} other neurons without circuit STC-LIF has the lower error {len(above)} times,"
+            f"Against the {len(rivals)} other cells without circuit STC-LIF has the lower error {len(above)} times,"
             f" the higher {len(below)} times{_named(below)}; {len(undecided)} undecided{_named(undecided)}."
         )
     lifted = {line.neuron: line.lift for line in lines if line.lift and line.neuron != STC}
     if lifted:
         worse, better, undecided = _sides(lifted)
         said.append(
-            f"On top of {len(lifted)} other neurons the circuit lowers the error of {len(better)}"
-            f"{_named(better)}, raises that of {len(worse)}{_named(worse)},"
+            f"In {len(lifted)} other cells the circuit lowers the error of the neuron under it {len(better)}"
+            f" times{_named(better)}, raises it {len(worse)} times{_named(worse)},"
             f" and leaves {len(undecided)} undecided{_named(undecided)}."
         )
     if trivial and trained:
