@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from datasets._dataset import SPLITS, DatasetError, Sequences, open_split, prepare_command, read_card
+from datasets._card import SPLITS, DatasetError, prepare_command, read_card
+from datasets._dataset import Sequences, open_split
 
 __all__ = ["SPLITS", "DatasetError", "Sequences", "available", "card", "open", "prepare"]
 

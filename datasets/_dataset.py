@@ -1,67 +1,219 @@
-"""The canonical form of a prepared dataset: one memory-mapped array a split, and a card that says what it is.
+"""The canonical form of a prepared dataset: the frames of each split, where its sequences start, and a card.
 
-<folder>/train.npy  validation.npy  test.npy     uint8 [N, T, C, H, W], 0..255 for 0..1
-<folder>/card.json                               what it is, how it was made, the sha256 of each file
+<folder>/train.npy  validation.npy  test.npy           frames [F, C, H, W]: uint8 (0..255 for 0..1), or float32
+<folder>/train-starts.npy  ...                         int64 [N]: sequence i is the frames from starts[i] on
+<folder>/card.json                                     what it is, how it was made, statistics, the sha256 of each file
+
+Sequences may share frames, as windows that slide over a film do, so that a film is kept once.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-FORMAT = 1
-SPLITS = ("train", "validation", "test")
-Frames = NDArray[np.uint8]
+from datasets._card import FORMAT, SPLITS, DatasetError, prepare_command, read_card
 
-
-class DatasetError(ValueError):
-    """What a user can get wrong about data: one line that says what was found, what was wanted, what to do."""
+Frames = NDArray[np.uint8] | NDArray[np.float32]
+Starts = NDArray[np.int64]
+BLOCK = 64 * 2**20  # bytes of frames that are looked at together
 
 
 @dataclass(frozen=True)
 class Sequences:
     """One split of a prepared dataset, opened without being read.
 
-    `frames` is a read-only memory map [N, T, C, H, W] of uint8; `observed` of the T frames are shown to a model, the
-    rest are to be predicted.
+    frames: read-only memory map [F, C, H, W]. starts: int64 [N]. A sequence has `length` frames, of which the first
+    `observed` are shown to a model and the rest are to be predicted. `origin` is what `open_split` made it from: a
+    process that gets it opens the files itself.
     """
 
     frames: Frames
+    starts: Starts
+    length: int
     observed: int
+    origin: tuple[Path, str, str]
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.starts)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """(N, T, C, H, W) of all sequences."""
+        channels, height, width = self.frames.shape[1:]
+        return len(self.starts), self.length, channels, height, width
 
     def batch(self, indices: Any) -> NDArray[np.float32]:
-        """The sequences at `indices` (a slice or integers) as float32 [B, T, C, H, W] in [0, 1]."""
-        return np.asarray(self.frames[indices], dtype=np.float32) / np.float32(255)
+        """The sequences at `indices` (a slice or integers) as float32 [B, T, C, H, W], values 0 to 1."""
+        frames = self.frames[self.starts[indices][:, None] + np.arange(self.length)]
+        return frames / np.float32(255) if frames.dtype == np.uint8 else frames
+
+    def slices(self, size: int) -> Iterator[slice]:
+        """Slices of at most `size` sequences that cover all."""
+        return (slice(start, min(start + size, len(self))) for start in range(0, len(self), size))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_split, self.origin
 
 
-def write(folder: Path, splits: dict[str, Frames], card: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Split:
+    """What a dataset hands over of one split: frames as blocks [*, C, H, W] in order, made only when written.
+
+    shape: (F, C, H, W) of all blocks together. starts: where sequences start. unit_range: whether values must lie in
+    [0, 1]; only data that are standardised by the train split's statistics may leave it, a little.
+    """
+
+    shape: tuple[int, int, int, int]
+    dtype: type[np.uint8] | type[np.float32]
+    blocks: Iterable[Frames]
+    starts: Starts
+    unit_range: bool = True
+
+    @classmethod
+    def of(cls, sequences: Frames) -> "Split":
+        """A split of sequences [N, T, C, H, W] that share no frame and are all in memory."""
+        count, length, *frame = sequences.shape
+        channels, height, width = frame
+        frames = sequences.reshape(count * length, channels, height, width)
+        return cls(frames.shape, sequences.dtype.type, [frames], np.arange(count, dtype=np.int64) * length)
+
+
+@dataclass
+class _Statistics:
+    """Moments and extremes of each channel, gathered block by block."""
+
+    channels: int
+    count: int = 0
+    totals: list[Any] = field(default_factory=list)
+
+    def add(self, block: Frames) -> None:
+        values = block.astype(np.float64) / (255 if block.dtype == np.uint8 else 1)
+        over = (0, 2, 3)
+        self.totals.append((values.sum(over), np.square(values).sum(over), values.min(over), values.max(over)))
+        self.count += values.size // self.channels
+
+    def summary(self) -> dict[str, list[float]]:
+        sums, squares, least, greatest = (np.stack(part) for part in zip(*self.totals, strict=True))
+        mean = sums.sum(0) / self.count
+        spread = np.sqrt(np.maximum(squares.sum(0) / self.count - mean**2, 0))
+        named = {"mean": mean, "std": spread, "min": least.min(0), "max": greatest.max(0)}
+        return {name: [float(f"{value:.6g}") for value in values] for name, values in named.items()}
+
+
+def write(
+    folder: Path,
+    splits: dict[str, Split],
+    card: dict[str, Any],
+    progress: Callable[[str, int, int], None] = lambda split, done, total: None,
+) -> None:
     """Writes the canonical form to `folder`, whole or not at all; what stood there before is replaced.
 
-    `card` must hold `name`, `params` (what prepared it) and `observed`; format, shapes and hashes are added to it.
+    `card` says everything that `_card.Card` demands but `format` and `files`, which are added to it. `progress`
+    receives a split's name, how many of its frames are written, and how many there are.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    name, length = str(card["name"]), card["observed"] + card["predicted"]
+    with _replacing(folder) as made:
+        files = {}
+        for split, content in splits.items():
+            try:
+                files[split] = _write_split(made / split, content, length, progress)
+            except DatasetError as error:
+                raise DatasetError(f"{name}, {split}: {error}") from None
+        full = {"format": FORMAT, **card, "files": files}
+        (made / "card.json").write_text(json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _write_split(path: Path, split: Split, length: int, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+    if not len(split.starts):
+        raise DatasetError("no sequence found, wanted at least one")
+    if split.starts.min() < 0 or split.starts.max() + length > split.shape[0]:
+        raise DatasetError(f"a sequence of {length} frames leaves the {split.shape[0]} frames there are")
+    frames_path, starts_path = path.with_suffix(".npy"), path.with_name(f"{path.name}-starts.npy")
+    _allocate(frames_path, split.shape, split.dtype)
+    frames = np.lib.format.open_memmap(frames_path, mode="r+")
+    statistics, done = _Statistics(split.shape[1]), 0
+    for block in split.blocks:
+        for part in _parts(block):
+            _check_values(part, done, split.unit_range)
+            statistics.add(part)
+            frames[done : done + len(part)] = part
+            done += len(part)
+            progress(path.name, done, split.shape[0])
+    if done != split.shape[0]:
+        raise DatasetError(f"{done} frames found, {split.shape[0]} wanted")
+    frames.flush()
+    del frames
+    np.save(starts_path, split.starts.astype(np.int64), allow_pickle=False)
+    return {
+        "frames": list(split.shape),
+        "dtype": np.dtype(split.dtype).name,
+        "sequences": len(split.starts),
+        "sha256": digest(frames_path),
+        "starts_sha256": digest(starts_path),
+        **statistics.summary(),
+    }
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: Any) -> None:
+    """Makes the file of an array, with its room on the disk: a full disk is an error here, not a crash at a write."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        start, size = file.tell(), int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), start, size)
+        else:
+            file.truncate(start + size)
+
+
+def _parts(block: Frames) -> Iterator[Frames]:
+    size = max(1, BLOCK // max(1, block[:1].nbytes))
+    return (block[start : start + size] for start in range(0, len(block), size))
+
+
+def _check_values(block: Frames, first: int, unit_range: bool) -> None:
+    if block.dtype == np.uint8:
+        return
+    if not np.isfinite(block).all():
+        frame, *place = (int(part) for part in np.argwhere(~np.isfinite(block))[0])
+        raise DatasetError(f"{block[(frame, *place)]} found in frame {first + frame} at (c, h, w) {tuple(place)}")
+    if unit_range and (block.min() < 0 or block.max() > 1):
+        raise DatasetError(f"values from {block.min():.6g} to {block.max():.6g} found, wanted 0 to 1")
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place at the end; after an error there is what was there before.
+
+    What a killed run left beside it is removed first.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise _not_written(folder, error) from error
     made, old = temporary / "made", temporary / "old"
     try:
         made.mkdir()
-        files = {}
-        for split, frames in splits.items():
-            path = made / f"{split}.npy"
-            np.save(path, frames, allow_pickle=False)
-            with path.open("rb") as file:
-                files[split] = {"shape": list(frames.shape), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-        full = {"format": FORMAT, **card, "files": files}
-        (made / "card.json").write_text(json.dumps(full, indent=1, sort_keys=True) + "\n")
+        yield made
         if folder.exists():
             folder.rename(old)
         try:
@@ -71,50 +223,13 @@ def write(folder: Path, splits: dict[str, Frames], card: dict[str, Any]) -> None
                 old.rename(folder)
             raise
     except OSError as error:
-        raise DatasetError(f"{folder}: cannot be written ({error.strerror or error}); is the disk full?") from error
+        raise _not_written(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-class _File(BaseModel):
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
-    sha256: str
-
-
-class _Card(BaseModel):
-    """What every card must hold, and the suite relies on; it may say more."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    format: Literal[1]
-    name: str
-    params: dict[str, Any]
-    observed: PositiveInt
-    files: dict[Literal["train", "validation", "test"], _File]
-
-
-def read_card(folder: Path, name: str) -> dict[str, Any]:
-    """The card of the dataset `name` prepared in `folder`; DatasetError where there is none that can be used."""
-    path = folder / "card.json"
-    how = prepare_command(name)
-    try:
-        card = _Card.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DatasetError(f"{folder}: no prepared dataset found; run `{how}`") from None
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); run `{how}`") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = f"{where}: {first['msg']}"
-        if not where:
-            said = "not a JSON object, wanted the card of a prepared dataset"
-        elif where == "format":
-            said = f"format {None if first['type'] == 'missing' else first['input']!r} found, {FORMAT} wanted"
-        raise DatasetError(f"{path}: {said}; run `{how}`") from None
-    if card.name != name:
-        raise DatasetError(f"{folder}: dataset {card.name!r} found, {name!r} wanted; run `{how}`")
-    return card.model_dump()
+def _not_written(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{folder}: cannot be written ({error.strerror or error}); is the disk full?")
 
 
 def open_split(folder: Path, name: str, split: str) -> Sequences:
@@ -122,22 +237,25 @@ def open_split(folder: Path, name: str, split: str) -> Sequences:
     if split not in SPLITS:
         raise DatasetError(f"unknown split {split!r}; wanted one of {', '.join(SPLITS)}")
     card = read_card(folder, name)
-    path = folder / f"{split}.npy"
+    said = card["files"][split]
+    frames = _opened(folder / f"{split}.npy", said["dtype"], tuple(said["frames"]), name)
+    starts = np.array(_opened(folder / f"{split}-starts.npy", "int64", (said["sequences"],), name))
+    length = card["observed"] + card["predicted"]
+    if starts.min() < 0 or starts.max() + length > len(frames):
+        raise DatasetError(
+            f"{folder / split}-starts.npy: sequences that leave the {len(frames)} frames; run `{prepare_command(name)}`"
+        )
+    return Sequences(frames, starts, length, card["observed"], (folder, name, split))
+
+
+def _opened(path: Path, dtype: str, shape: tuple[int, ...], name: str) -> Any:
     how = prepare_command(name)
     try:
-        frames = np.lib.format.open_memmap(path, mode="r")  # the npy format alone: no archive, no pickle
+        array = np.lib.format.open_memmap(path, mode="r")  # the npy format alone: no archive, no pickle
     except FileNotFoundError:
         raise DatasetError(f"{path}: missing; run `{how}`") from None
     except (ValueError, OSError, EOFError) as error:
         raise DatasetError(f"{path}: not a readable array ({' '.join(str(error).split())}); run `{how}`") from None
-    wanted = tuple(card["files"][split]["shape"])
-    if frames.dtype != np.uint8 or frames.shape != wanted:
-        raise DatasetError(f"{path}: {frames.dtype} {frames.shape} found, uint8 {wanted} wanted; run `{how}`")
-    if card["observed"] >= wanted[1]:
-        raise DatasetError(f"{folder}: {card['observed']} of {wanted[1]} frames are observed; run `{how}`")
-    return Sequences(frames, card["observed"])
-
-
-def prepare_command(name: str) -> str:
-    """What a user types to prepare the dataset `name`."""
-    return f"python -m benchmarks.prepare --dataset {name}"
+    if array.dtype.name != dtype or array.shape != shape:
+        raise DatasetError(f"{path}: {array.dtype} {array.shape} found, {dtype} {shape} wanted; run `{how}`")
+    return array
