@@ -1,4 +1,4 @@
-"""Stage `cards`: docs/neurons.md, every neuron's card with what can be looked up and what was measured.
+"""Stage `cards`: docs/neurons.md and docs/datasets.md, all cards with what can be looked up and what was measured.
 
 python -m benchmarks.cards
 """
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import neurons
-from benchmarks import command, settings
+from benchmarks import command, dataset_cards, settings
 from benchmarks.files import ResultsError, read_json, replacing
 from benchmarks.report.summary import GROUPS
 from benchmarks.report.tables import environment
@@ -46,9 +46,10 @@ UNSUITED = {  # neurons of the three libraries that are not in the tables, and w
 
 
 def main() -> None:
-    """Writes the cards of all neurons that have a file."""
-    command.parser("cards", "Write docs/neurons.md from the neurons' docstrings and their measured cost.").parse_args()
+    """Writes the cards of all neurons and all datasets that have a file."""
+    command.parser("cards", "Write docs/neurons.md and docs/datasets.md from the docstrings and results.").parse_args()
     loaded = settings.load()
+    dataset_cards.write(loaded)
     cards = [card(name, loaded.profile, loaded.datasets[0]) for name in neurons.available()]
     groups = {title: [found for found in cards if found["group"] == group] for group, title in GROUPS.items()}
     shown = {

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+import datasets
 from benchmarks import settings
 from benchmarks.files import ResultsError
 from benchmarks.settings import CellSettings, SettingsError
-from datasets import DatasetError
+from datasets import DatasetError, Sequences
 from neurons import NeuronError, UnsupportedError
 
 NOT_THE_NEURON = (SettingsError, DatasetError, OSError)  # no neuron's fault: such an error ends the stage, not a cell
@@ -34,6 +35,14 @@ class Cell:
     def kind(self) -> str:
         """The neuron that is built; `neuron` may have a label behind it."""
         return settings.kind(self.neuron)
+
+    def open(self, split: str) -> Sequences:
+        """A split of the cell's dataset; DatasetError where it is not prepared."""
+        return datasets.open(settings.kind(self.dataset), self.data, split)
+
+    def card(self) -> dict[str, Any]:
+        """The card of the cell's dataset; DatasetError where it is not prepared as params.yaml says."""
+        return datasets.card(settings.kind(self.dataset), self.data, wanted=self.settings.data)
 
     @property
     def data(self) -> Path:

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-import datasets
 from benchmarks import command, machine
 from benchmarks.command import NOT_THE_NEURON, Cell, ending
 from benchmarks.files import replacing, rounded, write_json
@@ -37,7 +36,7 @@ class Workload:
     """A network with its optimizer on one fixed batch: the training step and the inference step that are timed."""
 
     def __init__(self, cell: Cell, neuron: str, params: dict[str, Any], device: torch.device) -> None:
-        split = datasets.open(cell.dataset, cell.data, "train")
+        split = cell.open("train")
         self.observed = split.observed
         self.frames = torch.from_numpy(split.batch(slice(0, cell.settings.training.batch))).to(device)
         self.network = Predictor(neuron, params, self.frames.shape[2:], cell.settings.network, seed=0).to(device)
@@ -167,7 +166,7 @@ def main() -> None:
     """Measures one cell."""
     options = command.cell_parser("measure", "Measure time and memory of one neuron, in turn with LIF.").parse_args()
     cell = command.cell(options)
-    datasets.card(cell.dataset, cell.data, wanted=cell.settings.data)
+    cell.card()
     try:
         costs, times = measure(cell)
         status, reason = "ok", ""

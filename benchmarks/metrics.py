@@ -15,7 +15,6 @@ from skimage.metrics import structural_similarity
 from benchmarks.files import rounded
 
 Array = NDArray[Any]
-CHUNK = 256  # sequences scored at a time: bounds the memory that a large test split takes
 
 
 @dataclass(frozen=True)
@@ -67,23 +66,37 @@ METRICS = {
 }
 
 
-def score(predicted: Array, true: Array) -> dict[str, Array]:
-    """Every metric of predicted against true frames [N, T, C, H, W], by frame: name -> [T]."""
-    if predicted.shape != true.shape:
-        raise ValueError(f"predictions have shape {predicted.shape}, the truth {true.shape}; wanted the same")
-    totals = {name: np.zeros(predicted.shape[1]) for name in METRICS}
-    for start in range(0, len(predicted), CHUNK):
-        part = slice(start, start + CHUNK)
-        for name, metric in METRICS.items():
-            totals[name] += metric.per_frame(predicted[part], true[part]) * len(predicted[part])
-    return {name: total / len(predicted) for name, total in totals.items()}
+class Scores:
+    """Metrics gathered batch by batch, so that no split needs to fit into memory.
 
+    `names` are those that are wanted, by default all.
+    """
 
-def summary(predicted: Array, true: Array) -> dict[str, Any]:
-    """`score` as results keep it: {"overall": {name: mean over frames}, "frames": {name: [by frame]}}, rounded."""
-    by_frame = score(predicted, true)
-    overall = {name: float(values.mean()) for name, values in by_frame.items()}
-    return dict(rounded({"overall": overall, "frames": {name: v.tolist() for name, v in by_frame.items()}}))
+    def __init__(self, *names: str) -> None:
+        self._totals: dict[str, Array] = {name: np.zeros(0) for name in names or METRICS}
+        self._count = 0
+
+    def add(self, predicted: Array, true: Array) -> None:
+        """Takes predictions and truth [N, T, C, H, W] of some more sequences."""
+        if predicted.shape != true.shape:
+            raise ValueError(f"predictions have shape {predicted.shape}, the truth {true.shape}; wanted the same")
+        for name, total in self._totals.items():
+            values = METRICS[name].per_frame(predicted, true) * len(predicted)
+            self._totals[name] = total + values if self._count else values
+        self._count += len(predicted)
+
+    def by_frame(self) -> dict[str, Array]:
+        """Every metric by predicted frame: name -> [T], mean over the sequences."""
+        return {name: total / self._count for name, total in self._totals.items()}
+
+    def overall(self) -> dict[str, float]:
+        """Every metric, mean over frames and sequences."""
+        return {name: float(values.mean()) for name, values in self.by_frame().items()}
+
+    def summary(self) -> dict[str, Any]:
+        """As results keep it: {"overall": {name: value}, "frames": {name: [by frame]}}, rounded."""
+        frames = {name: values.tolist() for name, values in self.by_frame().items()}
+        return dict(rounded({"overall": self.overall(), "frames": frames}))
 
 
 def _clip(frames: Array) -> Array:

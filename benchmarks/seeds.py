@@ -5,15 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import save_file
 
-import datasets
 from benchmarks import machine, samples
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.command import NOT_THE_NEURON, Cell, ending
 from benchmarks.evaluation import evaluate
 from benchmarks.files import ResultsError, read_json, replacing, rounded, write_json
-from benchmarks.metrics import summary
+from benchmarks.metrics import Array, Scores
 from benchmarks.network import Predictor
 from benchmarks.training import train
 
@@ -47,10 +47,8 @@ def run_seed(cell: Cell, folder: Path, seed: int, on_step: Callable[[int, float]
 def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float], None]) -> dict[str, Any]:
     settings = cell.settings
     device = machine.settle(settings.training.device)
-    train_set, validation_set, test_set = (
-        datasets.open(cell.dataset, cell.data, split) for split in ("train", "validation", "test")
-    )
-    network = Predictor(cell.kind, cell.params, train_set.frames.shape[2:], settings.network, seed).to(device)
+    train_set, validation_set, test_set = (cell.open(split) for split in ("train", "validation", "test"))
+    network = Predictor(cell.kind, cell.params, train_set.shape[2:], settings.network, seed).to(device)
     trained = train(
         network,
         train_set,
@@ -76,13 +74,19 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
         "curve": rounded(trained.curve),
     }
     if trained.status == "ok":
-        tested = evaluate(network, test_set, settings.training.batch, device)
-        record["test"] = summary(tested.predicted, test_set.batch(slice(None))[:, test_set.observed :])
+        scores, shown = Scores(), list[Array]()
+
+        def keep(predicted: Array, true: Array) -> None:
+            scores.add(predicted, true)
+            shown.extend(predicted[: samples.COUNT - len(shown)])
+
+        tested = evaluate(network, test_set, settings.training.batch, device, keep, settings.training.loaders)
+        record["test"] = scores.summary()
         if network.neurons_by_layer()[0].spiking:
             record["firing_rate"] = rounded(tested.firing_rate)
             record["sparsity"] = rounded(tested.sparsity)
         if seed == 0:
-            samples.write(folder / "predictions.png", tested.predicted[: samples.COUNT])
+            samples.write(folder / "predictions.png", np.stack(shown))
     if seed == 0:
         with replacing(folder / "weights.safetensors") as temporary:
             save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)

@@ -12,6 +12,7 @@ from neurons import Firing, ResetGradient, Surrogate
 PARAMS = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^\w+(-\w+)?$")]
 
 
 class SettingsError(ValueError):
@@ -75,6 +76,7 @@ class TrainingSettings(_Strict):
     validate_every: Count  # training steps between two looks at the validation split
     device: Literal["auto", "cpu", "cuda"]
     workers: Count  # seeds trained at once on a CPU, each on one thread
+    loaders: Annotated[int, Field(ge=0)]  # processes of each seed that read batches ahead; 0: read as they are needed
 
 
 class CostSettings(_Strict):
@@ -97,15 +99,16 @@ class CellSettings(_Strict):
     network: NetworkSettings
     training: TrainingSettings
     cost: CostSettings
-    stability: StabilitySettings
+    stability: StabilitySettings | None = None
 
 
 class Settings(_Strict):
     """The whole of params.yaml."""
 
     profile: str
-    datasets: list[str]
-    neurons: dict[Annotated[str, Field(pattern=r"^\w+(-\w+)?$")], dict[str, Any]]
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    stability: list[Name]  # the datasets on which the means against the circuit's instability are tried
+    neurons: dict[Name, dict[str, Any]]
     profiles: dict[str, dict[str, CellSettings]]
 
     def cell(self, profile: str, dataset: str) -> CellSettings:
@@ -120,7 +123,7 @@ class Settings(_Strict):
 
 
 def kind(name: str) -> str:
-    """The neuron that a line under `neurons:` names: what stands before a hyphen; behind it is the line's own label."""
+    """The neuron or dataset that an entry of params.yaml names: what stands before a hyphen; behind it is a label."""
     return name.partition("-")[0]
 
 

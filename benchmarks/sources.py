@@ -1,10 +1,11 @@
-"""Stage `sources`: which files of neurons/ each cell's result rests on, and their hashes.
+"""Stage `sources`: which files of neurons/ and datasets/ each cell's result rests on, and their hashes.
 
     python -m benchmarks.sources
 
-Writes results/sources/<name>.json for every line under `neurons:` in params.yaml, and for every neuron. `train` and
+Writes results/sources/<name>.json for every line under `neurons:` in params.yaml, and for every neuron; `train` and
 `measure` depend on that of their own cell, so that an edit of one library's adapter runs that library's neurons again
-and no others, and `stc_<name>` needs no file. What a file imports is followed; the registry itself decides no result.
+and no others, and `stc_<name>` needs no file. Writes results/sources/datasets/<name>.json likewise, on which `prepare`
+depends. What a file imports is followed; the registries themselves decide no result.
 """
 
 import ast
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import neurons
 from benchmarks import command, settings
 from benchmarks.files import write_json, writing
@@ -22,6 +24,7 @@ FOLDER = Path("neurons")
 OUT = Path("results") / "sources"
 CONTRACT = FOLDER / "_neuron.py"  # every neuron stands on it, however it came by it
 CIRCUIT = FOLDER / "_stc.py"
+DATASETS = Path("datasets")
 
 
 def of(neuron: str) -> list[Path]:
@@ -30,8 +33,18 @@ def of(neuron: str) -> list[Path]:
     own = FOLDER / f"{inner or neuron}.py"
     if not own.exists():
         return []
+    return _reached([own, CONTRACT, *([CIRCUIT] if inner else [])])
+
+
+def of_dataset(dataset: str) -> list[Path]:
+    """The files of datasets/ that decide what `dataset` holds, sorted; none for an unknown one."""
+    own = DATASETS / f"{dataset}.py"
+    return _reached([own, DATASETS / "_dataset.py"]) if own.exists() else []
+
+
+def _reached(waiting: list[Path]) -> list[Path]:
+    """The files to start from and all that they import of their own folder, however deep."""
     found: set[Path] = set()
-    waiting = [own, CONTRACT, *([CIRCUIT] if inner else [])]
     while waiting:
         path = waiting.pop()
         if path not in found:
@@ -41,17 +54,18 @@ def of(neuron: str) -> list[Path]:
 
 
 def _imported(path: Path) -> Iterator[Path]:
-    """The files of neurons/ that `path` imports, by their own name or by that of something the package exports."""
+    """The files of its folder that `path` imports, by their own name or by that of something the package exports."""
+    folder = path.parent
     for module, names in _imports(path):
-        if module == "neurons":
-            exported = {name: source for source, found in _imports(FOLDER / "__init__.py") for name in found}
-            candidates = [*(f"neurons.{name}" for name in names), *(exported.get(name, "") for name in names)]
+        if module == folder.name:
+            exported = {name: source for source, found in _imports(folder / "__init__.py") for name in found}
+            candidates = [*(f"{module}.{name}" for name in names), *(exported.get(name, "") for name in names)]
         else:
             candidates = [module]
         for candidate in candidates:
             package, _, name = candidate.partition(".")
-            file = FOLDER / f"{name}.py"
-            if package == "neurons" and name and file.exists():
+            file = folder / f"{name}.py"
+            if package == folder.name and name and file.exists():
                 yield file
 
 
@@ -63,7 +77,7 @@ def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            module = f"neurons.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            module = f"{path.parent.name}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
             yield module, [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
@@ -72,14 +86,16 @@ def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
 def main() -> None:
     """Writes the sources of every line of params.yaml and of every neuron that has a file, whole or not at all."""
     command.parser("sources", "List the files of neurons/ that each cell's result rests on.").parse_args()
-    names = sorted({*settings.load().neurons, *neurons.available()})
+    loaded = settings.load()
+    cells = {name: of(settings.kind(name)) for name in {*loaded.neurons, *neurons.available()}}
+    cells |= {f"datasets/{name}": of_dataset(settings.kind(name)) for name in {*loaded.datasets, *datasets.available()}}
     with writing(OUT):
         OUT.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".sources.", dir=OUT.parent) as temporary:
             made = Path(temporary) / OUT.name
-            for name in names:
-                files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in of(settings.kind(name))}
-                write_json(made / f"{name}.json", {"neuron": settings.kind(name), "files": files})
+            for name, paths in cells.items():
+                files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+                write_json(made / f"{name}.json", {"of": settings.kind(name.removeprefix("datasets/")), "files": files})
             shutil.rmtree(OUT, ignore_errors=True)
             made.rename(OUT)
 

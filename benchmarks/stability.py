@@ -15,17 +15,18 @@ from typing import Any
 
 import torch
 
-import datasets
 from benchmarks import checkpoint, command, machine, sources
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.command import Cell
-from benchmarks.evaluation import evaluate, squared_error
+from benchmarks.evaluation import evaluate
 from benchmarks.files import ResultsError, read_json, rounded, write_json
+from benchmarks.metrics import Scores
 from benchmarks.network import Predictor
+from benchmarks.settings import SettingsError, StabilitySettings
 from benchmarks.training import train
 from benchmarks.workers import OnStep, side_by_side
 
-SOURCES = ("evaluation.py", "network.py", "stability.py", "training.py")
+SOURCES = ("evaluation.py", "loading.py", "metrics.py", "network.py", "stability.py", "training.py")
 MEANS: dict[str, dict[str, Any]] = {  # what it is called -> which parameters it changes, by part of params.yaml
     "as released": {},
     "training.clip: 1": {"training": {"clip": 1.0}},
@@ -39,10 +40,18 @@ MEANS: dict[str, dict[str, Any]] = {  # what it is called -> which parameters it
 TRIALS = [("lif", "as released"), *((neuron, means) for neuron in ("stc_lif", "stc_plif") for means in MEANS)]
 
 
+def budget(cell: Cell) -> StabilitySettings:
+    """How long the trials of a cell are; SettingsError where params.yaml does not say."""
+    if cell.settings.stability is None:
+        where = f"profiles.{cell.profile}.{cell.dataset}"
+        raise SettingsError(f"{where}.stability: not found, wanted seeds and steps; add it to params.yaml")
+    return cell.settings.stability
+
+
 def changed(cell: Cell, neuron: str, means: str) -> Cell:
     """The cell with another neuron, the fewer steps of this stage, and what `means` changes."""
     changes = MEANS[means]
-    of_stage = cell.settings.stability
+    of_stage = budget(cell)
     steps = {"steps": of_stage.steps, "validate_every": of_stage.steps, "seeds": of_stage.seeds}
     training = cell.settings.training.model_copy(update={**steps, **changes.get("training", {})})
     network = cell.settings.network.model_copy(update=changes.get("network", {}))
@@ -73,24 +82,23 @@ def trial(cell: Cell, folder: Path, task: tuple[str, str, int], on_step: OnStep)
 def _tried(cell: Cell, path: Path, seed: int, on_step: OnStep) -> dict[str, Any]:
     settings = cell.settings
     device = machine.settle(settings.training.device)
-    train_set, validation_set, test_set = (
-        datasets.open(cell.dataset, cell.data, split) for split in ("train", "validation", "test")
-    )
-    frame = train_set.frames.shape[2:]
+    train_set, validation_set, test_set = (cell.open(split) for split in ("train", "validation", "test"))
+    frame = train_set.shape[2:]
     network = Predictor(cell.kind, cell.params, frame, settings.network, seed).to(device)
     trained = train(network, train_set, validation_set, settings.training, seed, device, Checkpoint(path), on_step)
     path.unlink(missing_ok=True)
     squares: list[torch.Tensor] = []  # of the last layer's membrane, mean over it, at every step of every batch
     last = network.neurons_by_layer()[-1]
     hook = last.register_forward_hook(lambda _, current, made: squares.append(made[1].v.double().square().mean()))
-    tested = evaluate(network, test_set, settings.training.batch, device)
+    scores = Scores("mse")
+    tested = evaluate(network, test_set, settings.training.batch, device, scores.add)
     hook.remove()
-    length = test_set.frames.shape[1] - 1
+    length = test_set.length - 1
     return rounded(
         {
             "status": trained.status,
             "reason": trained.reason,
-            "mse": squared_error(tested.predicted, test_set),
+            **scores.overall(),
             "gradient_norm": max((row["gradient_norm"] for row in trained.curve[1:]), default=float("nan")),
             "membrane_rms": torch.stack(squares[length - 1 :: length]).mean().sqrt().item(),
             "firing_rate": 1 - tested.sparsity,
@@ -104,7 +112,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     cell = command.cell(parser.parse_args(namespace=argparse.Namespace(neuron=None)))
     folder = checkpoint.folder(cell.profile, cell.dataset, "stability", fingerprint(cell))
-    of_stage = cell.settings.stability
+    of_stage = budget(cell)
     tasks = [(neuron, means, seed) for neuron, means in TRIALS for seed in range(of_stage.seeds)]
     workers, title = cell.settings.training.workers, f"stability on {cell.dataset}"
     trials = side_by_side(partial(trial, cell, folder), tasks, workers, of_stage.steps, title)
@@ -118,7 +126,7 @@ def fingerprint(cell: Cell) -> str:
     files = [Path("benchmarks") / name for name in SOURCES]
     files += [file for neuron in {neuron for neuron, _ in TRIALS} for file in sources.of(neuron)]
     settings = cell.settings.model_dump(include={"network", "training", "stability"})
-    data = datasets.card(cell.dataset, cell.data, wanted=cell.settings.data)["files"]
+    data = cell.card()["files"]
     device = machine.settle(cell.settings.training.device).type
     return checkpoint.fingerprint(sorted(set(files)), [settings, data, device, torch.__version__])
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-import datasets
 from benchmarks import checkpoint, command, machine, sources
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
@@ -27,7 +26,7 @@ from benchmarks.workers import side_by_side
 from neurons import NeuronError
 
 # what a trained seed depends on beside its settings, its data and neurons/; the same files stand in dvc.yaml
-SOURCES = ("evaluation.py", "metrics.py", "network.py", "seeds.py", "training.py")
+SOURCES = ("evaluation.py", "loading.py", "metrics.py", "network.py", "seeds.py", "training.py")
 FAILURES = ("failed", "unsupported", "out of memory")
 
 
@@ -35,7 +34,7 @@ def main() -> None:
     """Trains one cell."""
     options = command.cell_parser("train", "Train one neuron on one dataset, all seeds, and test it.").parse_args()
     cell = command.cell(options)
-    datasets.card(cell.dataset, cell.data, wanted=cell.settings.data)
+    cell.card()
     folder = checkpoint.folder(cell.profile, cell.dataset, cell.neuron, fingerprint(cell))
     start = time.monotonic()
     records = train_seeds(cell, folder)
@@ -65,11 +64,12 @@ def fingerprint(cell: Cell) -> str:
     """A hash of all that a seed's result depends on."""
     files = [Path("benchmarks") / name for name in SOURCES] + sources.of(cell.kind)
     settings = cell.settings.model_dump(include={"network": True, "training": True})
-    del settings["training"]["workers"], settings["training"]["seeds"]
+    for how in ("workers", "loaders", "seeds"):  # they do not change what a seed gives
+        del settings["training"][how]
     values = {
         "neuron": [cell.kind, cell.params],
         "settings": settings,
-        "data": datasets.card(cell.dataset, cell.data)["files"],
+        "data": cell.card()["files"],
         "device": machine.settle(cell.settings.training.device).type,
         "torch": torch.__version__,
     }

@@ -5,7 +5,7 @@ checkpoint is weights, optimizer and step, and a resumed run takes the very step
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.checkpoint import Checkpoint, Progress
-from benchmarks.evaluation import evaluate, squared_error
+from benchmarks.evaluation import evaluate
+from benchmarks.loading import batches
+from benchmarks.metrics import Scores
 from benchmarks.network import Predictor
 from benchmarks.settings import SamplingSettings, TrainingSettings
 from datasets import Sequences
@@ -53,8 +55,8 @@ def train(
     reason = ""
     losses: list[float] = []
     norms: list[float] = []  # of the gradient, before it is clipped
-    for step in range(progress.step, settings.steps):
-        frames = torch.from_numpy(train_set.batch(batch_indices(len(train_set), settings.batch, seed, step))).to(device)
+    order = batch_order(len(train_set), settings.batch, seed, progress.step, settings.steps)
+    for step, frames in enumerate(batches(train_set, order, device, settings.loaders), start=progress.step):
         share = torch.from_numpy(true_share(settings.sampling, frames.shape[:2], train_set.observed, seed, step))
         predictions, _ = network(frames, train_set.observed, share.to(device))
         loss = torch.nn.functional.mse_loss(predictions, frames[:, 1:])
@@ -84,12 +86,18 @@ def train(
     return Trained("diverged" if reason else "ok", reason, progress.best_step, progress.curve)
 
 
-def batch_indices(available: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
-    """Which training sequences a step sees: a fresh shuffle each epoch, the same for every neuron with this seed."""
+def batch_order(available: int, batch: int, seed: int, start: int, stop: int) -> Iterator[NDArray[np.int64]]:
+    """Which training sequences each step from `start` up to `stop` sees: a fresh shuffle each epoch.
+
+    It is the same for every neuron with this seed, and a step's does not depend on where the run started.
+    """
     steps_an_epoch = max(1, available // batch)
-    epoch, place = divmod(step, steps_an_epoch)
-    order = np.random.default_rng([ORDER, seed, epoch]).permutation(available)
-    return order[place * batch : (place + 1) * batch]
+    shuffled = -1
+    for step in range(start, stop):
+        epoch, place = divmod(step, steps_an_epoch)
+        if epoch != shuffled:
+            order, shuffled = np.random.default_rng([ORDER, seed, epoch]).permutation(available), epoch
+        yield order[place * batch : (place + 1) * batch]
 
 
 def true_share(
@@ -124,4 +132,6 @@ def _before_training(
 
 
 def _validate(network: Predictor, split: Sequences, settings: TrainingSettings, device: torch.device) -> float:
-    return squared_error(evaluate(network, split, settings.batch, device).predicted, split)
+    scores = Scores("mse")
+    evaluate(network, split, settings.batch, device, scores.add)
+    return scores.overall()["mse"]

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from datasets._card import SPLITS, DatasetError, prepare_command, read_card
 from datasets._dataset import Sequences, open_split
 
-__all__ = ["SPLITS", "DatasetError", "Sequences", "available", "card", "open", "prepare"]
+__all__ = ["SPLITS", "DatasetError", "Sequences", "available", "card", "document", "open", "prepare"]
 
 
 def available() -> list[str]:
@@ -67,6 +67,11 @@ def card(name: str, folder: Path, wanted: dict[str, Any] | None = None) -> dict[
             f" run `{prepare_command(name)}`"
         )
     return found
+
+
+def document(name: str) -> str:
+    """The docstring of a dataset: what it is, where it is from, how it is split, what differs from the original."""
+    return inspect.getdoc(_module(name)) or ""
 
 
 def _module(name: str) -> Any:

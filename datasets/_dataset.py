@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,20 +139,19 @@ def _write_split(path: Path, split: Split, length: int, progress: Callable[[str,
     if split.starts.min() < 0 or split.starts.max() + length > split.shape[0]:
         raise DatasetError(f"a sequence of {length} frames leaves the {split.shape[0]} frames there are")
     frames_path, starts_path = path.with_suffix(".npy"), path.with_name(f"{path.name}-starts.npy")
-    _allocate(frames_path, split.shape, split.dtype)
-    frames = np.lib.format.open_memmap(frames_path, mode="r+")
     statistics, done = _Statistics(split.shape[1]), 0
-    for block in split.blocks:
-        for part in _parts(block):
-            _check_values(part, done, split.unit_range)
-            statistics.add(part)
-            frames[done : done + len(part)] = part
-            done += len(part)
-            progress(path.name, done, split.shape[0])
+    with _allocated(frames_path, split.shape, split.dtype) as file:
+        for block in split.blocks:
+            for part in _parts(block):
+                if done + len(part) > split.shape[0]:
+                    raise DatasetError(f"more than {split.shape[0]} frames found")
+                _check_values(part, done, split.unit_range)
+                statistics.add(part)
+                file.write(np.ascontiguousarray(part, dtype=split.dtype).data)
+                done += len(part)
+                progress(path.name, done, split.shape[0])
     if done != split.shape[0]:
         raise DatasetError(f"{done} frames found, {split.shape[0]} wanted")
-    frames.flush()
-    del frames
     np.save(starts_path, split.starts.astype(np.int64), allow_pickle=False)
     return {
         "frames": list(split.shape),
@@ -164,16 +163,16 @@ def _write_split(path: Path, split: Split, length: int, progress: Callable[[str,
     }
 
 
-def _allocate(path: Path, shape: tuple[int, ...], dtype: Any) -> None:
-    """Makes the file of an array, with its room on the disk: a full disk is an error here, not a crash at a write."""
+@contextmanager
+def _allocated(path: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[BinaryIO]:
+    """A new npy file with its header and its room on the disk, at its first value: a full disk is an error at once."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         start, size = file.tell(), int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), start, size)
-        else:
-            file.truncate(start + size)
+        yield file
 
 
 def _parts(block: Frames) -> Iterator[Frames]:

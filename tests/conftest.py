@@ -18,10 +18,11 @@ from torch import Tensor
 
 import datasets
 from benchmarks import command
-from datasets import DatasetError, moving_mnist
+from datasets import DatasetError, Sequences, moving_mnist
 
 ROOT = Path(__file__).parent.parent
 MOVING: dict[str, Any] = {
+    "source": "embedded",
     "canvas": 20,
     "digits": 2,
     "digit_size": 7,
@@ -38,6 +39,13 @@ def refused(says: str, call: Callable[..., Any], *arguments: Any, **params: Any)
     with pytest.raises(DatasetError, match=says) as error:
         call(*arguments, **params)
     assert len(str(error.value).splitlines()) == 1
+
+
+def in_memory(sequences: NDArray[np.uint8], observed: int) -> Sequences:
+    """A split of sequences [N, T, C, H, W] that no file holds."""
+    count, length, *frame = sequences.shape
+    frames = sequences.reshape(count * length, *frame)
+    return Sequences(frames, np.arange(count) * length, length, observed, (Path(), "", ""))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,6 +108,7 @@ class Project:
         self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
         self.params["profile"] = "smoke"
         self.params["neurons"] = {"lif": {}}
+        self.params["datasets"] = ["moving_mnist"]
         self.cell = self.params["profiles"]["smoke"]["moving_mnist"]
         self.cell["training"] |= TINY
         self.cell["stability"] |= {"seeds": 1, "steps": 2}

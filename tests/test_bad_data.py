@@ -27,6 +27,8 @@ def prepare(tmp_path: Path, **changed: Any) -> None:
         ("digit_size", -7),
         ("digit_size", 9),
         ("digit_size", 56),
+        ("digit_size", 2),
+        ("source", "kaggle"),
         ("canvas", 7),
         ("canvas", 3),
         ("canvas", 1_000_000),
@@ -47,7 +49,7 @@ def prepare(tmp_path: Path, **changed: Any) -> None:
     ],
 )
 def test_a_bad_parameter_is_named_and_nothing_is_written(name: str, value: Any, tmp_path: Path) -> None:
-    refused(f"moving_mnist: .*{name}.*wanted", prepare, tmp_path, **{name: value})
+    refused(f"'moving_mnist': .*{name}.*change it in params.yaml$", prepare, tmp_path, **{name: value})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,7 +67,7 @@ def test_a_bad_parameter_is_named_and_nothing_is_written(name: str, value: Any, 
     ],
 )
 def test_a_parameter_of_the_wrong_type_is_named(name: str, value: Any, tmp_path: Path) -> None:
-    refused(f"moving_mnist.*{name}.*params.yaml", prepare, tmp_path, **{name: value})
+    refused(f"'moving_mnist': {name}.*Input should be.*change it in params.yaml$", prepare, tmp_path, **{name: value})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -205,9 +207,9 @@ def lie(path: Path) -> None:
         (Path.unlink, "missing"),
         (
             lambda path: np.save(path, np.load(path)[:-1]),
-            r"\(4, 5, 1, 20, 20\) found, uint8 \(5, 5, 1, 20, 20\) wanted",
+            r"\(24, 1, 20, 20\) found, uint8 \(25, 1, 20, 20\) wanted",
         ),
-        (lambda path: np.save(path, np.load(path).swapaxes(0, 2)), r"\(1, 5, 5, 20, 20\) found"),
+        (lambda path: np.save(path, np.load(path).swapaxes(0, 2)), r"\(20, 1, 25, 20\) found"),
         (lambda path: np.save(path, np.load(path).astype(np.float32)), "float32 .* found, uint8 .* wanted"),
         (lambda path: np.save(path, np.load(path).astype(np.int8)), "int8 .* found, uint8 .* wanted"),
     ],

@@ -8,8 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from skimage import metrics as skimage_metrics
 
-from benchmarks import evaluation, metrics
-from datasets import Sequences
+from benchmarks import metrics
 
 Array = NDArray[Any]
 skimage: Any = skimage_metrics  # has no types
@@ -91,8 +90,14 @@ def test_a_constant_offset_has_known_errors() -> None:
     assert np.allclose(metrics.psnr(true - 0.01, true), 40.0)
 
 
+def scored(predicted: Array, true: Array) -> metrics.Scores:
+    scores = metrics.Scores()
+    scores.add(predicted, true)
+    return scores
+
+
 def test_identical_frames(true: Array) -> None:
-    scores = metrics.score(true, true)
+    scores = scored(true, true).by_frame()
     assert (scores["mse"] == 0).all()
     assert (scores["mae"] == 0).all()
     assert np.isposinf(scores["psnr"]).all()
@@ -133,12 +138,13 @@ def test_frames_are_kept_apart() -> None:
 @pytest.mark.parametrize("shape", [(3, 4, 2, 12, 11), (3, 3, 2, 12, 10), (1, 4, 2, 12, 10), (4, 2, 12, 10)])
 def test_shapes_must_be_the_same(shape: tuple[int, ...], true: Array) -> None:
     with pytest.raises(ValueError, match="shape"):
-        metrics.score(np.zeros(shape), true)
+        scored(np.zeros(shape), true)
 
 
 def test_summary_holds_every_metric_overall_and_by_frame(predicted: Array, true: Array) -> None:
-    summary = metrics.summary(predicted, true)
-    for name, values in metrics.score(predicted, true).items():
+    summary = scored(predicted, true).summary()
+    for name, metric in metrics.METRICS.items():
+        values = metric.per_frame(predicted, true)
         assert np.allclose(summary["frames"][name], values, rtol=1e-5)
         assert np.isclose(summary["overall"][name], values.mean(), rtol=1e-5)
     assert set(summary["overall"]) == set(summary["frames"]) == set(metrics.METRICS)
@@ -153,9 +159,12 @@ def test_the_arrow_points_to_the_better_prediction(name: str, true: Array, rando
     assert metric.arrow == ("↓" if near < far else "↑")
 
 
-def test_selection_error_is_the_mse_of_the_tables(random: np.random.Generator) -> None:
-    frames = random.integers(0, 256, (150, 5, 1, 4, 4), dtype=np.uint8)  # more than one block
-    sequences = Sequences(frames, observed=2)
-    predicted = random.normal(0.5, 0.5, (150, 3, 1, 4, 4)).astype(np.float32)
-    wanted = metrics.mse(predicted, frames[:, 2:] / 255).mean()
-    assert np.isclose(evaluation.squared_error(predicted, sequences), wanted, rtol=1e-6)
+def test_batches_of_any_sizes_add_up_to_the_whole(random: np.random.Generator) -> None:
+    predicted, true = random.normal(0.5, 0.5, (2, 11, 3, 1, 8, 8))
+    whole, parts, selection = scored(predicted, true), metrics.Scores(), metrics.Scores("mse")
+    for part in (slice(0, 1), slice(1, 6), slice(6, 11)):
+        parts.add(predicted[part], true[part])
+        selection.add(predicted[part], true[part])
+    for name, values in whole.by_frame().items():
+        assert np.allclose(parts.by_frame()[name], values, rtol=1e-12)
+    assert selection.overall() == {"mse": parts.overall()["mse"]}  # what selects is the MSE of the tables

@@ -30,7 +30,11 @@ FEW = (  # a neuron of each kind: own, label, circuit with a file and without, l
 OF_A_CELL = ("accuracy.json", "curves.csv", "predictions.png", "run.json", "weights.safetensors", "cost.json")
 OF_A_DATASET = ("trivial.json", "truth.png", "stability.json")
 SHOWN = {"report", "cards"}  # they follow new numbers, which a dry run does not make
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES = {
+    name: stage
+    for path in ("dvc.yaml", "benchmarks/pipeline.yaml")
+    for name, stage in yaml.safe_load((ROOT / path).read_text())["stages"].items()
+}
 
 
 def cells(*neurons: str) -> set[str]:
@@ -56,7 +60,9 @@ class Clone:
         assert set(FEW) <= set(lines)
         few = "".join(f"  {name}: {lines[name]}\n" for name in FEW)
         text = re.sub(r"^neurons:\n(  .*\n)+", f"neurons:\n{few}", text, flags=re.MULTILINE)
+        text = re.sub(r"^datasets: .*$", "datasets: [moving_mnist]", text, flags=re.MULTILINE)
         self.change("params.yaml", r"^profile: \w+", "profile: smoke", text)
+        subprocess.run([sys.executable, "-m", "benchmarks.pipelines"], cwd=folder, check=True)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         params = yaml.safe_load((folder / "params.yaml").read_text())
         assert tuple(params["neurons"]) == FEW
@@ -65,9 +71,16 @@ class Clone:
             self.make(*(own / name for name in OF_A_DATASET))
             self.make(*(own / neuron / name for neuron in FEW for name in (*OF_A_CELL, "times.csv")))
             self.make(folder / "data/smoke" / dataset / "train.npy")
-        self.make(folder / "results/parity.json", folder / "reports/index.html", folder / "docs/neurons.md")
+        made = (
+            "results/parity.json",
+            "reports/index.html",
+            "docs/neurons.md",
+            "docs/datasets.md",
+            "docs/datasets/a.png",
+        )
+        self.make(*(folder / name for name in made))
         subprocess.run([sys.executable, "-m", "benchmarks.sources"], cwd=folder, check=True)
-        self.dvc("commit", "--force", "--quiet")
+        self.dvc("commit", "--force", "--quiet", "--recursive", ".")
 
     def make(self, *paths: Path) -> None:
         for path in paths:
@@ -97,7 +110,8 @@ class Clone:
         `sources` runs: the others depend on what it writes, which `--dry` cannot foresee.
         """
         found = re.findall(r"Running stage '([^']+)'", self.dvc("repro", "sources") + self.dvc("repro", "--dry"))
-        return {re.sub("@smoke-moving_mnist-?", "@", name).strip("@").replace("@", "-") for name in found}
+        found = [name.removeprefix("pipelines/moving_mnist/dvc.yaml:") for name in found]
+        return {re.sub("@smoke(-moving_mnist)?-?", "@", name).strip("@").replace("@", "-") for name in found}
 
 
 @pytest.fixture(scope="module")
@@ -116,18 +130,19 @@ def clone(done: Clone, tmp_path: Path) -> Clone:
 def test_a_cell_is_a_line_of_neurons_on_a_dataset(clone: Clone) -> None:
     """A labelled line and a circuit without a file of its own are cells like any other."""
     shutil.copy(ROOT / "params.yaml", clone.folder)
+    shutil.rmtree(clone.folder / "pipelines")
+    shutil.copytree(ROOT / "pipelines", clone.folder / "pipelines")
     params = yaml.safe_load((clone.folder / "params.yaml").read_text())
     assert {"plif-published", "stc_norse_lif"} <= set(params["neurons"])
     assert not (clone.folder / "neurons/stc_norse_lif.py").exists()
-    of_datasets = {f"{params['profile']}-{dataset}" for dataset in params["datasets"]}
-    wanted = {
-        f"{stage}@{where}-{neuron}"
-        for stage in ("train", "measure")
-        for where in of_datasets
-        for neuron in params["neurons"]
-    }
-    wanted |= {f"{stage}@{where}" for stage in ("prepare", "stability") for where in of_datasets}
-    wanted |= {"sources", "parity", "report", "cards"}
+    profile = params["profile"]
+    wanted = {"sources", "parity", "report", "cards"} | {f"stability@{profile}-{name}" for name in params["stability"]}
+    for dataset in params["datasets"]:
+        where = f"pipelines/{dataset}/dvc.yaml"
+        wanted |= {
+            f"{where}:{stage}@{profile}-{neuron}" for stage in ("train", "measure") for neuron in params["neurons"]
+        }
+        wanted |= {f"{where}:prepare@{profile}"}
     assert set(clone.dvc("stage", "list", "--all", "--name-only").split()) == wanted
 
 
@@ -159,6 +174,8 @@ def test_a_line_alone_makes_a_cell_of_a_label_and_of_a_circuit_without_a_file(cl
         ("neurons/_norse.py", cells("norse_lif", "norse_lifex", "stc_norse_lif") | {"sources", "parity"}),
         ("neurons/_stc.py", cells("stc_lif", "stc_norse_lif") | {"sources", "stability"}),
         ("neurons/__init__.py", {"sources"}),
+        ("datasets/_moving.py", {"sources", "prepare", "cards"}),
+        ("datasets/taxibj.py", {"sources", "cards"}),
         ("benchmarks/report/figures.py", {"report"}),
         ("benchmarks/command.py", set()),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks import training
 from benchmarks.settings import SamplingSettings, TrainingSettings
@@ -18,33 +19,32 @@ def plan(**given: Any) -> TrainingSettings:
 # --- the order of the data --------------------------------------------------------------------------------------------
 
 
+def order(available: int, seed: int, start: int, stop: int) -> list[NDArray[np.int64]]:
+    return list(training.batch_order(available, 4, seed, start, stop))
+
+
 def test_every_epoch_is_another_permutation() -> None:
-    epochs = [
-        np.concatenate([training.batch_indices(12, 4, 7, step) for step in range(3 * epoch, 3 * epoch + 3)])
-        for epoch in range(4)
-    ]
+    steps = order(12, 7, 0, 12)
+    epochs = [np.concatenate(steps[3 * epoch : 3 * epoch + 3]) for epoch in range(4)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
 def test_an_incomplete_batch_is_left_out_of_its_epoch() -> None:
-    batches = [training.batch_indices(14, 4, 7, step) for step in range(6)]
+    batches = order(14, 7, 0, 6)
     assert [len(batch) for batch in batches] == [4] * 6
     assert all(len(set(np.concatenate(epoch))) == 12 for epoch in (batches[:3], batches[3:]))
 
 
 def test_fewer_sequences_than_a_batch_are_all_taken() -> None:
-    assert sorted(training.batch_indices(3, 4, 7, 5)) == [0, 1, 2]
+    assert [sorted(batch) for batch in order(3, 7, 5, 7)] == [[0, 1, 2]] * 2
 
 
 def test_the_order_is_a_function_of_seed_and_step() -> None:
-    later = training.batch_indices(12, 4, 7, 10)
-    np.random.default_rng(0).random()
-    assert np.array_equal(training.batch_indices(12, 4, 7, 10), later)
-    orders = {
-        tuple(np.concatenate([training.batch_indices(12, 4, seed, step) for step in range(3)])) for seed in range(9)
-    }
-    assert len(orders) == 9
+    whole = order(12, 7, 0, 11)
+    for start in (1, 3, 10):
+        assert np.array_equal(order(12, 7, start, 11), whole[start:])
+    assert len({tuple(np.concatenate(order(12, seed, 0, 3))) for seed in range(9)}) == 9
 
 
 # --- schedules --------------------------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Done, Project
 
+import datasets
 import neurons
 from benchmarks import settings, sources
 
@@ -110,11 +112,14 @@ def test_the_stage_hashes_the_sources_of_every_line_and_every_neuron(
     folder.mkdir(parents=True)
     (folder / "gone.json").write_text("of a neuron that is no more")
     assert here(project, "sources").returncode == 0
-    assert {path.stem for path in folder.iterdir()} == {*project.params["neurons"], *neurons.available()}
-    for path in folder.iterdir():
+    written = {str(path.relative_to(folder).with_suffix("")): path for path in folder.rglob("*.json")}
+    of_datasets = {f"datasets/{name}" for name in datasets.available()}
+    assert set(written) == {*project.params["neurons"], *neurons.available()} | of_datasets
+    for name, path in written.items():
         found = json.loads(path.read_text())
-        assert found["neuron"] == settings.kind(path.stem)
-        assert set(found["files"]) == {str(file) for file in sources.of(found["neuron"])}
+        assert found["of"] == settings.kind(path.stem)
+        of = sources.of_dataset if name in of_datasets else sources.of
+        assert set(found["files"]) == {str(file) for file in of(found["of"])}
         for file, digest in found["files"].items():
             assert digest == hashlib.sha256((project.folder / file).read_bytes()).hexdigest()
     labelled, plain = (json.loads((folder / f"{name}.json").read_text()) for name in ("plif-published", "plif"))
@@ -126,6 +131,17 @@ def test_the_stage_repeats_itself_byte_for_byte(project: Project, here: Callable
     seen = []
     for _ in range(2):
         assert here(project, "sources").returncode == 0
-        seen.append({path.name: path.read_bytes() for path in (project.folder / "results/sources").iterdir()})
+        seen.append({path.name: path.read_bytes() for path in (project.folder / "results/sources").rglob("*.json")})
     assert seen[0] == seen[1]
     assert {path.name for path in (project.folder / "results").iterdir()} == {"sources", "smoke"}
+
+
+def test_a_dataset_rests_on_the_form_and_on_what_it_imports() -> None:
+    for name in datasets.available():
+        found = {path.name for path in sources.of_dataset(name)}
+        assert {f"{name}.py", "_dataset.py", "_card.py"} <= found
+        module = import_module(f"datasets.{name}")
+        parts = {getattr(part, "__module__", "") for part in vars(module).values()}
+        of_package = {f"{part.removeprefix('datasets.')}.py" for part in parts if part.startswith("datasets.")}
+        assert of_package <= found
+    assert sources.of_dataset("no_such") == []

@@ -14,6 +14,7 @@ from conftest import Done, Project, one_line_error
 import datasets
 from benchmarks import command, stability
 from benchmarks.command import Cell
+from benchmarks.settings import SettingsError
 from benchmarks.files import write_json
 from benchmarks.network import Predictor
 from benchmarks.report import panels
@@ -68,7 +69,7 @@ def test_a_means_changes_what_it_names_and_nothing_else(cell: Cell, neuron: str,
 def test_as_released_is_the_cell_of_the_tables_but_for_its_length(cell: Cell) -> None:
     cell = in_steps(cell, 7)
     found, wanted = flat(stability.changed(cell, "stc_lif", "as released")), flat(cell)
-    of_stage = cell.settings.stability
+    of_stage = stability.budget(cell)
     fewer = {"steps": of_stage.steps, "validate_every": of_stage.steps, "seeds": of_stage.seeds}
     assert fewer["steps"] == 7 != cell.settings.training.validate_every
     assert found == {**wanted, **{f"training.{key}": value for key, value in fewer.items()}}
@@ -190,7 +191,7 @@ def test_the_membrane_is_the_last_layers_after_the_last_step(
 
 
 def in_steps(cell: Cell, steps: int) -> Cell:
-    of_stage = cell.settings.stability.model_copy(update={"steps": steps})
+    of_stage = stability.budget(cell).model_copy(update={"steps": steps})
     settings = cell.settings.model_copy(update={"stability": of_stage})
     return Cell(cell.profile, cell.dataset, cell.neuron, cell.params, settings)
 
@@ -198,3 +199,10 @@ def in_steps(cell: Cell, steps: int) -> Cell:
 def one_trial(cell: Cell, folder: Path, means: str) -> dict[str, Any]:
     """A trial of STC-LIF in this process."""
     return stability.trial(cell, folder, ("stc_lif", means, 0), lambda step, loss: None)
+
+
+def test_a_dataset_without_a_budget_is_refused(cell: Cell) -> None:
+    settings = cell.settings.model_copy(update={"stability": None})
+    without = Cell(cell.profile, cell.dataset, cell.neuron, cell.params, settings)
+    with pytest.raises(SettingsError, match=r"profiles\.smoke\.moving_mnist\.stability: not found"):
+        stability.budget(without)

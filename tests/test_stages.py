@@ -123,7 +123,7 @@ def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Call
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)  # self-contained: nothing is fetched
     accuracy = seen[0]["table.md"].decode().split("### Accuracy")[1].split("### ")[0]
     rows = re.findall(r"^\| (\w+) \|", accuracy, flags=re.MULTILINE)
-    assert rows == ["neuron", "copy_last", "mean_frame", "black", "lif"]  # nothing that was not run
+    assert rows == ["neuron", "copy_last", "linear", "mean_frame", "black", "lif"]  # nothing that was not run
 
 
 def test_the_neuron_of_the_readme(project: Project) -> None:

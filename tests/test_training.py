@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import in_memory
 from torch import Tensor
 
 from benchmarks import training
 from benchmarks.checkpoint import Checkpoint
-from benchmarks.evaluation import evaluate, squared_error
+from benchmarks.evaluation import evaluate
+from benchmarks.metrics import Scores
 from benchmarks.network import Predictor
 from benchmarks.settings import NetworkSettings, SamplingSettings, TrainingSettings
 from datasets import Sequences
@@ -35,6 +38,7 @@ def settings(**changed: Any) -> TrainingSettings:
         "validate_every": 4,
         "device": "cpu",
         "workers": 1,
+        "loaders": 0,
     }
     return TrainingSettings(**{**base, **changed})
 
@@ -43,7 +47,7 @@ def settings(**changed: Any) -> TrainingSettings:
 def data(random: np.random.Generator) -> tuple[Sequences, Sequences]:
     """A train and a validation split of noise."""
     frames = random.integers(0, 256, (18, 6, 1, 8, 8), dtype=np.uint8)
-    return Sequences(frames[:12], 3), Sequences(frames[12:], 3)
+    return in_memory(frames[:12], 3), in_memory(frames[12:], 3)
 
 
 class KilledError(Exception):
@@ -89,15 +93,16 @@ def test_training_keeps_the_weights_that_did_best_on_validation(
     assert trained.best_step == best["step"] > 0
     network = Predictor("lif", {}, (1, 8, 8), NETWORK, seed=2)
     network.load_state_dict(weights)
-    predicted = evaluate(network, data[1], 4, CPU).predicted
-    assert squared_error(predicted, data[1]) == best["validation_mse"]
+    scores = Scores("mse")
+    evaluate(network, data[1], 4, CPU, scores.add)
+    assert scores.overall()["mse"] == best["validation_mse"]
 
 
 def test_the_best_weights_outlive_later_ones_and_a_kill(
     data: tuple[Sequences, Sequences], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = iter([5.0, 3.0, 4.0, 6.0])
-    monkeypatch.setattr(training, "squared_error", lambda predicted, sequences: next(errors))
+    monkeypatch.setattr(training, "_validate", lambda *arguments: next(errors))
     first, second = (Predictor("lif", {}, (1, 8, 8), NETWORK, seed=1) for _ in range(2))
     best: dict[str, Tensor] = {}
 
@@ -127,7 +132,7 @@ def test_one_step_is_one_step_of_adam(data: tuple[Sequences, Sequences], tmp_pat
     )
     network = Predictor("lif", {}, (1, 8, 8), NETWORK, seed=1)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    frames = torch.from_numpy(data[0].batch(training.batch_indices(12, 4, 1, 0)))
+    frames = torch.from_numpy(data[0].batch(next(training.batch_order(12, 4, 1, 0, 1))))
     predictions, _ = network(frames, 3, torch.ones(4, 2))
     loss = (predictions - frames[:, 1:]).square().mean()
     torch.autograd.backward(loss)
@@ -216,7 +221,7 @@ def test_divergence_that_spikes_hide_is_found(data: tuple[Sequences, Sequences],
             with torch.no_grad():
                 next(network.layers[0].parameters()).fill_(torch.nan)
 
-    one, other = (Sequences(split.frames[:, :4], 3) for split in data)
+    one, other = (replace(split, length=4) for split in data)
     trained = training.train(network, one, other, settings(), 1, CPU, Checkpoint(tmp_path / "c"), poison)
     assert trained.status == "diverged"
     assert "step 3" in trained.reason

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from benchmarks import command, samples, settings
 from benchmarks.files import ResultsError, writing
 from benchmarks.report.collect import ROOT, collect, described
-from benchmarks.report.figures import Painter, draw, save
+from benchmarks.report.figures import Painter, draw, encoded, save
 from benchmarks.report.panels import parity, stability
 from benchmarks.report.summary import findings, summarise
 from benchmarks.report.tables import banner, environment, tables
@@ -70,24 +70,24 @@ def section(
     lines = summarise(table, dataset)
     known = described(loaded, profile, dataset)
     budget = banner(profile, loaded.cell(profile, dataset), known)
-    painter = Painter(own, list(loaded.neurons))
+    title = known["card"]["title"] if known["card"] else dataset
+    painter = Painter(own, list(loaded.neurons), title)
+    on_page = painter.in_short()
     figures = []
     for name, title, figure in _figures(painter, ROOT / profile / dataset, known["card"]):
-        form = "png" if name.startswith(("strip", "overview")) else "svg"
         forms = ("png",) if name.startswith("strip") else ("svg", "png")  # a vector form adds nothing to pictures
-        written = save(figure, folder / f"{dataset}-{name}", forms)
-        mime = "image/png" if form == "png" else "image/svg+xml"
-        data = base64.b64encode(written[form]).decode()
-        if not name.startswith("strip") or name.removeprefix("strip-") in painter.best_of_groups():
-            figures.append({"name": name, "title": title, "source": f"data:{mime};base64,{data}"})
+        save(figure, folder / f"{dataset}-{name}", forms)
+        if not name.startswith("strip") or name.removeprefix("strip-") in on_page:
+            data = base64.b64encode(encoded(figure, "webp")).decode()
+            figures.append({"name": name, "title": title, "source": f"data:image/webp;base64,{data}"})
     return {
         "name": dataset,
-        "title": known["card"]["title"] if known["card"] else dataset,
+        "title": title,
         "banner": budget,
         "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in IN_CAPTIONS) + ".",
         "findings": findings(lines),
         "tables": tables(lines, known["notes"]),
-        "panels": stability(ROOT / profile / dataset, keep_going),
+        "panels": stability(ROOT / profile / dataset, keep_going) if dataset in loaded.stability else [],
         "figures": figures,
         "folder": f"figures/{dataset}-strip-*.png",
     }
@@ -111,7 +111,7 @@ def _figures(painter: Painter, results: Path, card: dict[str, Any] | None) -> li
     ]
     if card is None:
         return drawn
-    shape = tuple(card["files"]["test"]["shape"][2:])
+    shape = tuple(card["files"]["test"]["frames"][1:])
     try:
         truth = samples.read(results / "truth.png", shape)
     except ResultsError:

@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
 
-from benchmarks.report.summary import GROUPS
+from benchmarks.report.summary import GROUPS, REFERENCE, STC
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; then the same again with other markers
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -32,9 +33,11 @@ STYLE: Any = {
     "legend.edgecolor": "none",
     "legend.framealpha": 0.8,
     "legend.fontsize": 8,
-    "figure.dpi": 150,
+    "figure.dpi": 130,
 }
-TRIVIAL = {"copy_last": ":", "mean_frame": "--", "black": "-."}
+COLOURS_KEPT = 128
+TRIVIAL = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame": "--", "black": "-."}
+IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this times the neurons' greatest
 
 
 class Painter:
@@ -44,7 +47,8 @@ class Painter:
     otherwise lie upon each other.
     """
 
-    def __init__(self, table: pd.DataFrame, neurons: list[str]) -> None:
+    def __init__(self, table: pd.DataFrame, neurons: list[str], title: str) -> None:
+        self.title = title  # stands on every figure: what is synthetic says so in its title
         self.table = table[table["metric"].notna() & (table["status"] == "ok")]
         self.neurons = [name for name in neurons if name in set(self.table["neuron"])]
         groups = self.table.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
@@ -77,10 +81,9 @@ class Painter:
             axes.errorbar(frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **look)
 
         def trivial(axes: Axes) -> None:
-            for name, style in TRIVIAL.items():
+            for name in self._trivial_in_sight():
                 frames = self._places(name, "mse")
-                if frames.size:
-                    axes.plot(frames.columns, frames.mean(), color="0.5", ls=style, lw=1, label=name)
+                axes.plot(frames.columns, frames.mean(), color="0.5", ls=TRIVIAL[name], lw=1, label=name)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
         return self._by_group("predicted frame", "test MSE ↓", line, trivial)
@@ -99,9 +102,8 @@ class Painter:
 
         def others(axes: Axes) -> None:
             axes.scatter(costs[both], errors[both], s=8, color="0.8", zorder=0)
-            for name in ("mean_frame", "black"):  # copy_last is far off the scale and would squeeze the rest
-                for error in self._overall(name):
-                    axes.axhline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
+            for name in self._trivial_in_sight():
+                axes.axhline(self._overall(name).mean(), color="0.5", ls=TRIVIAL[name], lw=1, label=name)
 
         return self._by_group(label, "test MSE ↓", mark, others)
 
@@ -122,6 +124,7 @@ class Painter:
             axes.tick_params(labelbottom=True)  # the panel below it may be an empty one
         for axes in panels:
             axes.set_axis_off()
+        figure.suptitle(self.title, fontsize=9)
         figure.supxlabel(x, fontsize=9)
         figure.supylabel(y, fontsize=9)
         return figure
@@ -135,6 +138,11 @@ class Painter:
         }
         return [name for name in self.neurons if name in best or name == "lif"]
 
+    def in_short(self) -> list[str]:
+        """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml."""
+        means = {name: self._overall(name).mean() for name in self.neurons if len(self._overall(name))}
+        return [name for name in self.neurons if name in (REFERENCE, STC, min(means, key=means.__getitem__))]
+
     def overview(self, truth: NDArray[np.uint8], predictions: dict[str, NDArray[np.uint8]], observed: int) -> Figure:
         """The result at a glance: every seed's test MSE, and a test sequence continued by the best of each group."""
         shown = [name for name in self.best_of_groups() if name in predictions]
@@ -143,15 +151,15 @@ class Painter:
         rows += [(self.label[name], _after(before, predictions[name][0])) for name in shown]
         height = max(0.62 * len(rows), 0.21 * len(self.neurons)) + 0.9
         figure = Figure(figsize=(11, height), layout="constrained")
+        figure.suptitle(self.title, fontsize=9)
         parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.2])
         axes = parts[0].subplots()
         for place, name in enumerate(self.neurons):
             errors = self._overall(name)
             axes.scatter(errors, np.full(len(errors), place), s=30, alpha=0.7, **self.look[name])
             axes.scatter(errors.mean(), place, s=400, marker="|", color=self.look[name]["color"])
-        for name in ("mean_frame", "black"):
-            for error in self._overall(name):
-                axes.axvline(error, color="0.5", ls=TRIVIAL[name], lw=1, label=name)
+        for name in self._trivial_in_sight():
+            axes.axvline(self._overall(name).mean(), color="0.5", ls=TRIVIAL[name], lw=1, label=name)
         axes.set_yticks(range(len(self.neurons)), [self.label[name] for name in self.neurons])
         axes.invert_yaxis()
         axes.set_xlabel("test MSE ↓ (dots: seeds, bar: mean)")
@@ -159,7 +167,7 @@ class Painter:
             axes.legend(loc="lower right")
         strips = np.atleast_1d(parts[1].subplots(len(rows), 1))
         for at, (label, frames) in zip(strips, rows, strict=True):
-            _show(at, _in_a_row(frames), label)
+            show(at, in_a_row(frames), label)
         strips[0].set_title(f"the last {before} of {observed} observed frames, then the predicted ones", fontsize=8)
         return figure
 
@@ -169,13 +177,20 @@ class Painter:
         width, label = 8.0, 0.7  # inches
         height = (width - label) / length * truth.shape[2] * 1.05
         figure = Figure(figsize=(width, 3 * count * height), layout="constrained")
+        figure.suptitle(self.title, fontsize=8)
         axes = np.atleast_1d(figure.subplots(3 * count, 1))
         for i in range(count):
             error = np.abs(predicted[i].astype(int) - truth[i, observed:]).astype(np.uint8)
-            _show(axes[3 * i], _in_a_row(truth[i]), "truth")
-            _show(axes[3 * i + 1], _in_a_row(_after(observed, predicted[i])), "prediction")
-            _show(axes[3 * i + 2], _in_a_row(_after(observed, error)), "error")
+            show(axes[3 * i], in_a_row(truth[i]), "truth")
+            show(axes[3 * i + 1], in_a_row(_after(observed, predicted[i])), "prediction")
+            show(axes[3 * i + 2], in_a_row(_after(observed, error)), "error")
         return figure
+
+    def _trivial_in_sight(self) -> list[str]:
+        """The trivial predictors whose error would not squeeze the neurons together."""
+        errors = self.table[self.table["metric"] == "mse"]
+        limit = IN_SIGHT * errors.loc[errors["group"] != "trivial", "value"].max()
+        return [name for name in TRIVIAL if len(self._overall(name)) and not self._overall(name).mean() > limit]
 
     def _overall(self, neuron: str) -> pd.Series:
         own = self.table[(self.table["neuron"] == neuron) & (self.table["metric"] == "mse")]
@@ -196,19 +211,29 @@ def draw(make: Any, *arguments: Any) -> Figure:
 
 
 def encoded(figure: Figure, form: str) -> bytes:
-    """The figure as svg or png, without a date or a version in it."""
-    buffer = io.BytesIO()
+    """The figure as svg, png or webp, without a date or a version in it.
+
+    Pixels are of at most COLOURS_KEPT colours: a third of the size, and nothing that the eye misses.
+    """
+    drawn = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
-    return buffer.getvalue()
+        if form == "svg":
+            figure.savefig(drawn, format=form, metadata={"Date": None})
+            return drawn.getvalue()
+        figure.savefig(drawn, format="png", metadata={"Software": None})
+    made = io.BytesIO()
+    few = Image.open(drawn).convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE)
+    if form == "webp":
+        few.convert("RGB").save(made, "WEBP", lossless=True, method=6)
+    else:
+        few.save(made, "PNG", optimize=True)
+    return made.getvalue()
 
 
-def save(figure: Figure, path: Path, forms: tuple[str, ...]) -> dict[str, bytes]:
-    """Writes the figure as path.<form> in each of `forms` (svg, png), and returns what was written, by form."""
-    written = {form: encoded(figure, form) for form in forms}
-    for form, content in written.items():
-        path.with_suffix(f".{form}").write_bytes(content)
-    return written
+def save(figure: Figure, path: Path, forms: tuple[str, ...]) -> None:
+    """Writes the figure as path.<form> in each of `forms` (svg, png)."""
+    for form in forms:
+        path.with_suffix(f".{form}").write_bytes(encoded(figure, form))
 
 
 def _after(observed: int, frames: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -216,14 +241,15 @@ def _after(observed: int, frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.concatenate([np.full((observed, *frames.shape[1:]), np.nan), frames])
 
 
-def _in_a_row(frames: NDArray[Any]) -> NDArray[np.float64]:
+def in_a_row(frames: NDArray[Any]) -> NDArray[np.float64]:
     """Frames [T, C, H, W] side by side, channels below each other, paper between them."""
     t, c, h, w = frames.shape
     tall = frames.reshape(t, c * h, w).astype(np.float64)
     return np.concatenate([np.pad(frame, ((0, 0), (0, 1)), constant_values=np.nan) for frame in tall], axis=1)
 
 
-def _show(axes: Axes, picture: NDArray[np.float64], label: str) -> None:
+def show(axes: Axes, picture: NDArray[np.float64], label: str) -> None:
+    """Draws a picture 0..255 in grey, nothing around it but a label at its left."""
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
     axes.set_xticks([])

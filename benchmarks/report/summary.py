@@ -1,5 +1,6 @@
 """What the tables say: mean, spread and rank of every neuron, and its paired difference to LIF."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ REFERENCE = "lif"
 STC = "stc_lif"
 HEADLINE = "mse"
 RESAMPLES = 10_000
+ENOUGH = 3  # seeds from which on an interval is given; two differences resampled would only repeat themselves
 GROUPS = {
     "trivial": "trivial",
     "paper": "paper",
@@ -144,15 +146,17 @@ def paired_difference(
 ) -> tuple[float, float, float] | None:
     """Mean over seeds of MSE(neuron) - MSE(reference) with the same seed, and its 95 % bootstrap interval.
 
-    None without at least two seeds that both have.
+    Below ENOUGH seeds that both have the interval's ends are NaN; None without any.
     """
     scores = table[(table["metric"] == HEADLINE) & (table["status"] == "ok")]
     by_seed = scores.pivot(index="seed", columns="neuron", values="value")
     if neuron not in by_seed or reference not in by_seed:
         return None
     differences = (by_seed[neuron] - by_seed[reference]).dropna().to_numpy(dtype=float)
-    if len(differences) < 2:
+    if not len(differences):
         return None
+    if len(differences) < ENOUGH:
+        return float(differences.mean()), math.nan, math.nan
     if np.ptp(differences) == 0:
         return float(differences[0]), float(differences[0]), float(differences[0])
     rng = np.random.default_rng(0)
@@ -168,14 +172,33 @@ def findings(lines: list[Line]) -> list[str]:
     trivial = [line for line in lines if line.group == "trivial" and HEADLINE in line.entries]
     trained = [line for line in lines if line.group not in UNRANKED and HEADLINE in line.entries]
     stc = by_name.get(STC)
-    if stc and stc.difference:
-        mean, low, high = stc.difference
-        verdict = "beats" if high < 0 else "loses to" if low > 0 else "cannot be told from"
-        said.append(
-            f"STC-LIF {verdict} LIF at this budget: its MSE differs by {mean:+.2f}"
-            f" (95 % interval {low:+.2f} to {high:+.2f},"
-            f" {stc.entries[HEADLINE].n} seeds)."
-        )
+    if stc and stc.difference and math.isnan(stc.difference[1]):
+        said += _too_few(stc, lines)
+    elif stc and stc.difference:
+        said += _decided(stc, lines)
+    if trivial and trained:
+        least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
+        bar = least.entries[HEADLINE].mean
+        worse = [line.neuron for line in trained if line.entries[HEADLINE].mean >= bar]
+        subject, rest = "Every trained spiking neuron beats", ""
+        if worse:
+            subject = f"{len(trained) - len(worse)} of {len(trained)} trained spiking neurons beat"
+            rest = f"; {', '.join(worse)} not"
+        said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.4g}){rest}.")
+    bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
+    return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
+
+
+def _decided(stc: Line, lines: list[Line]) -> list[str]:
+    """How STC-LIF stands against LIF and the others, and what the circuit does elsewhere, by intervals."""
+    mean, low, high = stc.difference or (math.nan,) * 3
+    said = []
+    verdict = "beats" if high < 0 else "loses to" if low > 0 else "cannot be told from"
+    said.append(
+        f"STC-LIF {verdict} LIF at this budget: its MSE differs by {mean:+.3g}"
+        f" (95 % interval {low:+.3g} to {high:+.3g},"
+        f" {stc.entries[HEADLINE].n} seeds)."
+    )
     rivals = {line.neuron: line.to_stc for line in lines if line.to_stc and line.neuron != REFERENCE}
     if rivals:
         above, below, undecided = _sides(rivals)
@@ -191,17 +214,29 @@ def findings(lines: list[Line]) -> list[str]:
             f" times{_named(better)}, raises it {len(worse)} times{_named(worse)},"
             f" and leaves {len(undecided)} undecided{_named(undecided)}."
         )
-    if trivial and trained:
-        least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
-        bar = least.entries[HEADLINE].mean
-        worse = [line.neuron for line in trained if line.entries[HEADLINE].mean >= bar]
-        subject, rest = "Every trained spiking neuron beats", ""
-        if worse:
-            subject = f"{len(trained) - len(worse)} of {len(trained)} trained spiking neurons beat"
-            rest = f"; {', '.join(worse)} not"
-        said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.2f}){rest}.")
-    bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
-    return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
+    return said
+
+
+def _too_few(stc: Line, lines: list[Line]) -> list[str]:
+    """The same in plain means, where there are not seeds enough for an interval."""
+    mean, _, _ = stc.difference or (math.nan,) * 3
+    seeds = stc.entries[HEADLINE].n
+    said = [f"STC-LIF's MSE differs from LIF's by {mean:+.3g} ({seeds} seeds: too few for an interval, so no verdict)."]
+    rivals = {line.neuron: line.to_stc for line in lines if line.to_stc and line.neuron != REFERENCE}
+    below = [name for name, (difference, *_) in rivals.items() if difference < 0]
+    if rivals:
+        said.append(
+            f"Of the {len(rivals)} other cells without circuit {len(rivals) - len(below)} have a mean MSE above that of"
+            f" STC-LIF, {len(below)} below it{_named(below)}."
+        )
+    lifted = {line.neuron: line.lift for line in lines if line.lift and line.neuron != STC}
+    raised = [name for name, (difference, *_) in lifted.items() if difference >= 0]
+    if lifted:
+        said.append(
+            f"In {len(lifted)} other cells the circuit lowers the mean MSE of the neuron under it"
+            f" {len(lifted) - len(raised)} times, and does not {len(raised)} times{_named(raised)}."
+        )
+    return said
 
 
 def _sides(differences: dict[str, tuple[float, float, float]]) -> tuple[list[str], list[str], list[str]]:

@@ -1,15 +1,16 @@
 """Tables as text: the same cells for Markdown, LaTeX and the page, dressed by a template each."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from benchmarks.report.summary import GROUPS, HEADLINE, Column, Entry, Line, shown_columns
+from benchmarks.report.summary import GROUPS, HEADLINE, REFERENCE, Column, Entry, Line, shown_columns
 from benchmarks.settings import CellSettings, NetworkSettings
 
 DIFFERENCES = (
-    "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval]; below 0 is better."
+    "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval, from 3 seeds on]; below 0 is better."
     " Base: the neuron that the circuit was put upon."
 )
 ACCURACY = ("mse", "mae", "psnr", "ssim", "ssim_r1")
@@ -35,7 +36,8 @@ class Table:
 
 def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
     """The accuracy table and the cost table of a dataset; `remarks` are the neurons' own notes, by name."""
-    columns = shown_columns(lines)
+    columns = [fitted(column, lines) for column in shown_columns(lines)]
+    digits = next((column.digits for column in columns if column.metric == HEADLINE), 2)
     accuracy = [column for column in columns if column.metric in ACCURACY]
     cost = [column for column in columns if column.metric not in ACCURACY]
     by_accuracy = [
@@ -43,7 +45,7 @@ def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
             line,
             [
                 *(_cell(line.entries.get(c.metric), c) for c in accuracy),
-                *(Cell(_interval(difference)) for difference in (line.difference, line.lift)),
+                *(Cell(_interval(difference, digits)) for difference in (line.difference, line.lift)),
                 Cell(_count(line)),
             ],
         )
@@ -65,11 +67,24 @@ def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
     ]
 
 
+def fitted(column: Column, lines: list[Line]) -> Column:
+    """The column with as many digits as the dataset's errors need: four figures of LIF's MSE, three of its MAE."""
+    figures = {"mse": 4, "mae": 3}.get(column.metric)
+    scale = next((line.entries[column.metric].mean for line in lines if _measured(line, column)), 0.0)
+    if figures is None or not scale > 0:
+        return column
+    return replace(column, digits=max(0, figures - 1 - math.floor(math.log10(scale))))
+
+
+def _measured(line: Line, column: Column) -> bool:
+    return line.neuron == REFERENCE and column.metric in line.entries
+
+
 def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[tuple[str, str]]:
     """The budget under which all numbers of a dataset were made: (what, value)."""
-    data, network, training = cell.data, cell.network, cell.training
-    counts = data.get("sequences", {})
+    network, training = cell.network, cell.training
     card = described["card"] or {}
+    counts = {split: file["sequences"] for split, file in card.get("files", {}).items()}
     machines = described["machines"]
     versions = _distinct(" ".join(f"{k} {v}" for k, v in machine["versions"].items()) for machine in machines)
     return [
@@ -132,10 +147,11 @@ def _cell(entry: Entry | None, column: Column) -> Cell:
     return Cell(text, entry.rank)
 
 
-def _interval(difference: tuple[float, float, float] | None) -> str:
+def _interval(difference: tuple[float, float, float] | None, digits: int) -> str:
     if difference is None:
         return "–"
-    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*difference).replace("-", "−")
+    mean, low, high = (f"{value:+.{digits}f}".replace("-", "−") for value in difference)
+    return mean if math.isnan(difference[1]) else f"{mean} [{low}, {high}]"
 
 
 def _count(line: Line) -> str:
@@ -151,7 +167,7 @@ def _shape(card: dict[str, Any]) -> str:
     files = card.get("files")
     if not files:
         return "shape unknown"
-    _, _, c, h, w = files["test"]["shape"]
+    _, c, h, w = files["test"]["frames"]
     return f"{c} x {h} x {w}, {card['observed']} frames observed, {card['predicted']} predicted"
 
 
