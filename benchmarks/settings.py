@@ -113,9 +113,7 @@ class Settings(_Strict):
 
     def cell(self, profile: str, dataset: str) -> CellSettings:
         """Settings of a dataset in a profile; SettingsError for unknown names."""
-        of_profile = _named("profile", profile, self.profiles)
-        _named("dataset", dataset, dict.fromkeys(self.datasets))
-        return _named(f"dataset in profile {profile}", dataset, of_profile)
+        return _named(f"dataset in profile {profile}:", dataset, _named("profile", profile, self.profiles))
 
     def neuron(self, name: str) -> dict[str, Any]:
         """Parameters of a listed neuron; SettingsError for one that is not."""

@@ -19,9 +19,14 @@ from datasets._official import File, looked_at, obtain, sniff
 FOLDER = "kth"  # below the user's folder
 HOST = "http://www.csc.kth.se/cvap/actions"
 FRAMES = File(
-    f"{FOLDER}/kth_action.zip", ("https://github.com/chengtan9907/OpenSTL/releases/download/v0.1.0/kth_action.zip",)
+    f"{FOLDER}/kth_action.zip",
+    ("https://github.com/chengtan9907/OpenSTL/releases/download/v0.1.0/kth_action.zip",),
+    instead="folders of frames, kth/<action>/person01_<action>_d1_uncomp",
 )
-VIDEOS = {action: File(f"{FOLDER}/{action}.zip", (f"{HOST}/{action}.zip",)) for action in ACTIONS}
+VIDEOS = {
+    action: File(f"{FOLDER}/{action}.zip", (f"{HOST}/{action}.zip",), instead=f"videos in kth/{action}")
+    for action in ACTIONS
+}
 RANGES = File(f"{FOLDER}/00sequences.txt", (f"{HOST}/00sequences.txt",))
 UNPACKED = 8 * 2**30  # bytes of an archive's content; the largest official one has about 1 GB
 RANGES_BYTES = 2**20  # the official file has 38 kB

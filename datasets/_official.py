@@ -17,13 +17,14 @@ class File:
     """An official file.
 
     path: below the user's folder. urls: where it can be downloaded, tried in order. digest: "md5:..." or "sha256:..."
-    as published, None where none is. bytes: its size, where known.
+    as published, None where none is. bytes: its size, where known. instead: what may be put there in its place.
     """
 
     path: str
     urls: tuple[str, ...] = ()
     digest: str | None = None
     bytes: int | None = None
+    instead: str = ""
 
 
 def obtain(root: Path, file: File) -> Path:
@@ -64,7 +65,8 @@ def sniff(path: Path, what: str) -> None:
 
 def _bring(target: Path, file: File) -> None:
     """Downloads a file that is missing; raises DatasetError where no host has it."""
-    where = f"put the official {target.name} there{_from(file)}"
+    instead = f", or {file.instead}" if file.instead else ""
+    where = f"put the official {target.name} there{_from(file)}{instead}"
     try:
         why = download(target, file.urls, file.digest, file.bytes)
     except OSError as error:

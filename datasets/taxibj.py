@@ -38,6 +38,7 @@ DATA = "taxibj/dataset.npz"
 ARCHIVE = File(
     "taxibj/taxibj_dataset.zip",
     ("https://github.com/chengtan9907/OpenSTL/releases/download/v0.1.0/taxibj_dataset.zip",),
+    instead="dataset.npz beside it",
 )
 UNPACKED = 4 * 2**30  # bytes; the published arrays have 1.4 GB as float32, twice that as float64
 HALF, FRAME = 4, (2, 32, 32)  # frames of X, and as many of Y; channels, rows, columns
@@ -126,10 +127,7 @@ def fresh(frames: Indices) -> NDArray[np.bool_]:
 def _find(root: Path) -> Path:
     path = root / DATA
     if not path.exists():
-        try:
-            archive = obtain(root, ARCHIVE)
-        except DatasetError as error:
-            raise DatasetError(f"{error}, or {path.name} beside it") from None
+        archive = obtain(root, ARCHIVE)
         unpacked = extract(archive, path.parent, lambda name: name.rpartition("/")[2] == path.name, UNPACKED)
         unpacked[0].replace(path)  # an archive may bring a folder of its own
     return path

@@ -47,6 +47,7 @@ ARCHIVE = "2m_temperature_5.625deg.zip"
 DOWNLOAD = File(
     f"weatherbench/{ARCHIVE}",
     ("https://dataserv.ub.tum.de/s/m1524895/download?path=%2F5.625deg%2F2m_temperature&files=" + ARCHIVE,),
+    instead="2m_temperature_<year>_5.625deg.nc in weatherbench/2m_temperature",
 )
 NAME = re.compile(r"2m_temperature_(\d{4})(_.*)?\.nc")
 UNPACKED = 8 * 2**30  # bytes; 40 years of 72 MB each

@@ -14,7 +14,6 @@ from conftest import Done, Project, one_line_error
 import datasets
 from benchmarks import command, stability
 from benchmarks.command import Cell
-from benchmarks.settings import SettingsError
 from benchmarks.files import write_json
 from benchmarks.network import Predictor
 from benchmarks.report import panels
