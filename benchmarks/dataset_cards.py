@@ -55,7 +55,7 @@ def sheet(title: str, truth: np.ndarray[Any, np.dtype[np.uint8]], observed: int)
     figure = Figure(figsize=(9.5, count * (tall + 0.08) + 0.5), layout="constrained")
     figure.suptitle(f"{title}: {observed} frames observed, {length - observed} to be predicted", fontsize=9)
     for number, axes in enumerate(np.atleast_1d(figure.subplots(count, 1)), start=1):
-        show(axes, in_a_row(truth[number - 1]), str(number))
+        show(axes, in_a_row(truth[number - 1]), str(number), int(truth[number - 1].max()) or 255)
         axes.axvline(observed * (width + 1) - 0.5, color="#D55E00", lw=1.5)
     return figure
 
@@ -94,7 +94,7 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("sequences", ", ".join(f"{file['sequences']:,} {split}" for split, file in splits.items())),
         ("frames kept", ", ".join(f"{file['frames'][0]:,} {split}" for split, file in splits.items())),
         ("mean ± std of train", ", ".join(f"{m:.4g} ± {s:.4g}" for m, s in zip(*_train(card), strict=True))),
-        ("a value", f"{value['offset']:g} + {value['scale']:g} × value, in {value['unit']}" if value else ""),
+        ("a value", f"{value['offset']:g} + {value['scale']:g} × value, {value['unit']}" if value else ""),
         ("read", ", ".join(f"`{read['file']}` ({read['bytes']:,} bytes)" for read in card["read"])),
         ("found", "; ".join(card["notes"])),
         ("sha256 of test frames", f"`{first['sha256'][:16]}…`"),

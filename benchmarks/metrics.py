@@ -74,7 +74,7 @@ class Scores:
 
     def __init__(self, *names: str) -> None:
         self._totals: dict[str, Array] = {name: np.zeros(0) for name in names or METRICS}
-        self._count = 0
+        self.count = 0  # sequences so far
 
     def add(self, predicted: Array, true: Array) -> None:
         """Takes predictions and truth [N, T, C, H, W] of some more sequences."""
@@ -82,12 +82,12 @@ class Scores:
             raise ValueError(f"predictions have shape {predicted.shape}, the truth {true.shape}; wanted the same")
         for name, total in self._totals.items():
             values = METRICS[name].per_frame(predicted, true) * len(predicted)
-            self._totals[name] = total + values if self._count else values
-        self._count += len(predicted)
+            self._totals[name] = total + values if self.count else values
+        self.count += len(predicted)
 
     def by_frame(self) -> dict[str, Array]:
         """Every metric by predicted frame: name -> [T], mean over the sequences."""
-        return {name: total / self._count for name, total in self._totals.items()}
+        return {name: total / self.count for name, total in self._totals.items()}
 
     def overall(self) -> dict[str, float]:
         """Every metric, mean over frames and sequences."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 import datasets
 from benchmarks import command, samples
@@ -51,7 +52,7 @@ def score(train: Sequences, test: Sequences) -> dict[str, Scores]:
     """The scores of each trivial predictor on the test split."""
     predictors = trivial(train)
     scores = {name: Scores() for name in predictors}
-    for part in test.slices(BATCH):
+    for part in tqdm(list(test.slices(BATCH)), "scoring trivial predictors", unit="batch", delay=2, disable=None):
         frames = test.batch(part)
         seen, true = frames[:, : test.observed], frames[:, test.observed :]
         for name, predict in predictors.items():
@@ -78,7 +79,7 @@ def main() -> None:
             "predictors": {name: found.summary() for name, found in scores.items()},
         },
     )
-    samples.write(cell.results / "truth.png", test.batch(slice(0, samples.COUNT)))
+    samples.write(cell.results / "truth.png", test.batch(samples.chosen(test)))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,20 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from benchmarks.files import ResultsError, replacing
+from datasets import Sequences
 
-COUNT = 3  # the first of the test split
+COUNT = 3
+
+
+def chosen(split: Sequences) -> list[int]:
+    """Indices, ascending, of the sequences that are shown of a split.
+
+    The first ones of independent draws; of windows on films, whose neighbours are alike, some that lie far apart.
+    """
+    count = min(COUNT, len(split))
+    if len(split.frames) == len(split) * split.length:
+        return list(range(count))
+    return [(2 * place + 1) * len(split) // (2 * count) for place in range(count)]
 
 
 def write(path: Path, frames: NDArray[Any]) -> None:

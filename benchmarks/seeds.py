@@ -74,11 +74,11 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
         "curve": rounded(trained.curve),
     }
     if trained.status == "ok":
-        scores, shown = Scores(), list[Array]()
+        scores, wanted, shown = Scores(), samples.chosen(test_set), list[Array]()
 
         def keep(predicted: Array, true: Array) -> None:
+            shown.extend(predicted[i - scores.count] for i in wanted if 0 <= i - scores.count < len(predicted))
             scores.add(predicted, true)
-            shown.extend(predicted[: samples.COUNT - len(shown)])
 
         tested = evaluate(network, test_set, settings.training.batch, device, keep, settings.training.loaders)
         record["test"] = scores.summary()

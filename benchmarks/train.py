@@ -26,7 +26,7 @@ from benchmarks.workers import side_by_side
 from neurons import NeuronError
 
 # what a trained seed depends on beside its settings, its data and neurons/; the same files stand in dvc.yaml
-SOURCES = ("evaluation.py", "loading.py", "metrics.py", "network.py", "seeds.py", "training.py")
+SOURCES = ("evaluation.py", "loading.py", "metrics.py", "network.py", "samples.py", "seeds.py", "training.py")
 FAILURES = ("failed", "unsupported", "out of memory")
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from datasets._card import FORMAT, SPLITS, DatasetError, prepare_command, read_card
 
@@ -110,37 +111,32 @@ class _Statistics:
         return {name: [float(f"{value:.6g}") for value in values] for name, values in named.items()}
 
 
-def write(
-    folder: Path,
-    splits: dict[str, Split],
-    card: dict[str, Any],
-    progress: Callable[[str, int, int], None] = lambda split, done, total: None,
-) -> None:
+def write(folder: Path, splits: dict[str, Split], card: dict[str, Any]) -> None:
     """Writes the canonical form to `folder`, whole or not at all; what stood there before is replaced.
 
-    `card` says everything that `_card.Card` demands but `format` and `files`, which are added to it. `progress`
-    receives a split's name, how many of its frames are written, and how many there are.
+    `card` says everything that `_card` demands but `format` and `files`, which are added to it.
     """
     name, length = str(card["name"]), card["observed"] + card["predicted"]
     with _replacing(folder) as made:
         files = {}
         for split, content in splits.items():
             try:
-                files[split] = _write_split(made / split, content, length, progress)
+                files[split] = _write_split(made / split, content, length, f"{name}, {split}")
             except DatasetError as error:
                 raise DatasetError(f"{name}, {split}: {error}") from None
         full = {"format": FORMAT, **card, "files": files}
         (made / "card.json").write_text(json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _write_split(path: Path, split: Split, length: int, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+def _write_split(path: Path, split: Split, length: int, title: str) -> dict[str, Any]:
     if not len(split.starts):
         raise DatasetError("no sequence found, wanted at least one")
     if split.starts.min() < 0 or split.starts.max() + length > split.shape[0]:
         raise DatasetError(f"a sequence of {length} frames leaves the {split.shape[0]} frames there are")
     frames_path, starts_path = path.with_suffix(".npy"), path.with_name(f"{path.name}-starts.npy")
     statistics, done = _Statistics(split.shape[1]), 0
-    with _allocated(frames_path, split.shape, split.dtype) as file:
+    shown = tqdm(desc=title, total=split.shape[0], unit="frame", delay=2, disable=None)
+    with shown as bar, _allocated(frames_path, split.shape, split.dtype) as file:
         for block in split.blocks:
             for part in _parts(block):
                 if done + len(part) > split.shape[0]:
@@ -149,7 +145,7 @@ def _write_split(path: Path, split: Split, length: int, progress: Callable[[str,
                 statistics.add(part)
                 file.write(np.ascontiguousarray(part, dtype=split.dtype).data)
                 done += len(part)
-                progress(path.name, done, split.shape[0])
+                bar.update(len(part))
     if done != split.shape[0]:
         raise DatasetError(f"{done} frames found, {split.shape[0]} wanted")
     np.save(starts_path, split.starts.astype(np.int64), allow_pickle=False)

@@ -1,5 +1,6 @@
 """The instruments against what can be worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import in_memory
 from torch import nn
 
 import neurons
@@ -90,6 +92,14 @@ def test_samples_come_back_as_they_went(shape: tuple[int, ...], tmp_path: Path, 
     assert np.array_equal(samples.read(tmp_path / "a.png", (shape[2], shape[3], shape[4])), grey)
     samples.write(tmp_path / "b.png", grey * 2.0 - 0.5)  # clipped, as the metrics clip
     assert samples.read(tmp_path / "b.png", (shape[2], shape[3], shape[4])).shape == shape
+
+
+def test_the_shown_sequences_are_the_first_of_independent_ones_and_far_apart_on_a_film() -> None:
+    draws = in_memory(np.zeros((7, 4, 1, 2, 2), dtype=np.uint8), 2)
+    assert samples.chosen(draws) == [0, 1, 2]
+    film = replace(draws, starts=np.arange(25))
+    assert samples.chosen(film) == [4, 12, 20]
+    assert samples.chosen(replace(film, starts=np.arange(2))) == [0, 1]
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n"])

@@ -167,7 +167,7 @@ class Painter:
             axes.legend(loc="lower right")
         strips = np.atleast_1d(parts[1].subplots(len(rows), 1))
         for at, (label, frames) in zip(strips, rows, strict=True):
-            show(at, in_a_row(frames), label)
+            show(at, in_a_row(frames), label, int(truth[0].max()) or 255)
         strips[0].set_title(f"the last {before} of {observed} observed frames, then the predicted ones", fontsize=8)
         return figure
 
@@ -181,9 +181,10 @@ class Painter:
         axes = np.atleast_1d(figure.subplots(3 * count, 1))
         for i in range(count):
             error = np.abs(predicted[i].astype(int) - truth[i, observed:]).astype(np.uint8)
-            show(axes[3 * i], in_a_row(truth[i]), "truth")
-            show(axes[3 * i + 1], in_a_row(_after(observed, predicted[i])), "prediction")
-            show(axes[3 * i + 2], in_a_row(_after(observed, error)), "error")
+            white = int(truth[i].max()) or 255  # the greatest true value: flows are mostly far below 1
+            show(axes[3 * i], in_a_row(truth[i]), "truth", white)
+            show(axes[3 * i + 1], in_a_row(_after(observed, predicted[i])), "prediction", white)
+            show(axes[3 * i + 2], in_a_row(_after(observed, error)), "error", white)
         return figure
 
     def _trivial_in_sight(self) -> list[str]:
@@ -248,9 +249,9 @@ def in_a_row(frames: NDArray[Any]) -> NDArray[np.float64]:
     return np.concatenate([np.pad(frame, ((0, 0), (0, 1)), constant_values=np.nan) for frame in tall], axis=1)
 
 
-def show(axes: Axes, picture: NDArray[np.float64], label: str) -> None:
-    """Draws a picture 0..255 in grey, nothing around it but a label at its left."""
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+def show(axes: Axes, picture: NDArray[np.float64], label: str, white: int = 255) -> None:
+    """Draws a picture in grey, 0 black and `white` white, nothing around it but a label at its left."""
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=white, interpolation="nearest")
     axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
     axes.set_xticks([])
     axes.set_yticks([])
