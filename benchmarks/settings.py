@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -158,6 +158,7 @@ def _fields(loc: list[Any]) -> list[str]:
             model = model.__args__[1]
         else:
             model = model.model_fields[str(part)].annotation
+            model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)  # of an optional
     return list(getattr(model, "model_fields", {}))
 
 

@@ -21,7 +21,7 @@ NO_MEMBRANE = "unsupported: STC modulates a membrane, and the state has none: no
         (lambda p: None, "train", (*CELL, "lff"), ["'lff'", "did you mean lif?"]),
         (lambda p: None, "train", ("--dataset", "moving_minst", "--neuron", "lif"), ["did you mean moving_mnist?"]),
         (lambda p: None, "train", ("--profile", "smok", *CELL, "lif"), ["'smok'", "did you mean smoke?"]),
-        (lambda p: None, "prepare", ("--dataset", "mnist"), ["did you mean moving_mnist?"]),
+        (lambda p: None, "prepare", ("--dataset", "mnist"), ["moving_mnist", "city_flow"]),
         (lambda p: None, "report", ("--profile", "quik"), ["did you mean quick?"]),
         (lambda p: p["neurons"].update(lif={"tua": 2}), "train", (*CELL, "lif"), ["'tua'", "'lif'"]),
         (lambda p: p["neurons"].update(stc_lif={"gruops": 4}), "train", (*CELL, "stc_lif"), ["did you mean groups?"]),

@@ -141,7 +141,8 @@ class Painter:
     def in_short(self) -> list[str]:
         """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml."""
         means = {name: self._overall(name).mean() for name in self.neurons if len(self._overall(name))}
-        return [name for name in self.neurons if name in (REFERENCE, STC, min(means, key=means.__getitem__))]
+        best = min(means, key=means.__getitem__, default=REFERENCE)
+        return [name for name in self.neurons if name in (REFERENCE, STC, best)]
 
     def overview(self, truth: NDArray[np.uint8], predictions: dict[str, NDArray[np.uint8]], observed: int) -> Figure:
         """The result at a glance: every seed's test MSE, and a test sequence continued by the best of each group."""

@@ -39,10 +39,10 @@ def build(root: Path) -> dict[str, Any]:
 
 
 def swaying(action: str, person: int) -> Picture:
-    """A bar whose place is a sine of time, or time itself where people run through the picture."""
+    """A bar whose place is a sine of time, or time itself where people run through it; each person has a wall."""
 
     def picture(number: int) -> Grey:
-        wall = np.linspace(40, 120, WIDTH)[None] + np.linspace(0, 60, HEIGHT)[:, None]
+        wall = np.linspace(40, 120, WIDTH)[None] + np.linspace(0, 60, HEIGHT)[:, None] - person
         if action in FAST:
             middle = ((2.0 + ACTIONS.index(action)) * number + person) % WIDTH
         else:

@@ -40,7 +40,7 @@ def temperature(time: NDArray[np.int64]) -> NDArray[np.float32]:
     """Kelvin [F, 32, 64] at hours since 1900: warm at the equator and where it is noon, with a wave that goes round."""
     hour, lat, lon = time[:, None, None], np.radians(LAT)[:, None], np.radians(LON)
     noon = np.cos(lon + 2 * np.pi * (hour % 24 - 12) / 24)
-    wave = np.cos(3 * lon - 2 * np.pi * hour / 60)
+    wave = np.cos(3 * lon - 2 * np.pi * hour / 61.8)  # never again in step with the day
     return (248 + 50 * np.cos(lat) ** 2 + 6 * np.cos(lat) * noon + 4 * np.sin(2 * lat) * wave).astype(np.float32)
 
 
