@@ -121,9 +121,24 @@ def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Call
     assert seen[0] == seen[1]
     page = seen[0]["index.html"].decode()
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)  # self-contained: nothing is fetched
+    assert "<h2>Moving MNIST</h2>" in page
     accuracy = seen[0]["table.md"].decode().split("### Accuracy")[1].split("### ")[0]
     rows = re.findall(r"^\| (\w+) \|", accuracy, flags=re.MULTILINE)
     assert rows == ["neuron", "copy_last", "linear", "mean_frame", "black", "lif"]  # nothing that was not run
+
+
+def test_what_is_synthetic_says_so_over_every_table(project: Project, here: Callable[..., Done]) -> None:
+    project.params["datasets"] = ["moving_mnist", "advection"]
+    project.save()
+    assert here(project, "prepare", "--dataset", "advection").returncode == 0
+    assert here(project, "report", "--keep-going").returncode == 0
+    reports = project.folder / "reports"
+    page, markdown, latex = ((reports / name).read_text() for name in ("index.html", "table.md", "table.tex"))
+    title = "Advection (synthetic)"
+    assert f"<h2>{title}</h2>" in page
+    assert f'<a href="#advection">{title}</a>' in page
+    assert f"## {title}" in markdown
+    assert latex.count(f"\\caption{{{title}: ") == latex.count("\\caption{Moving MNIST: ") == 2
 
 
 def test_the_neuron_of_the_readme(project: Project) -> None:

@@ -74,12 +74,12 @@ def section(
     painter = Painter(own, list(loaded.neurons), title)
     on_page = painter.in_short()
     figures = []
-    for name, title, figure in _figures(painter, ROOT / profile / dataset, known["card"]):
+    for name, caption, figure in _figures(painter, ROOT / profile / dataset, known["card"]):
         forms = ("png",) if name.startswith("strip") else ("svg", "png")  # a vector form adds nothing to pictures
         save(figure, folder / f"{dataset}-{name}", forms)
         if not name.startswith("strip") or name.removeprefix("strip-") in on_page:
             data = base64.b64encode(encoded(figure, "webp")).decode()
-            figures.append({"name": name, "title": title, "source": f"data:image/webp;base64,{data}"})
+            figures.append({"name": name, "title": caption, "source": f"data:image/webp;base64,{data}"})
     return {
         "name": dataset,
         "title": title,
