@@ -33,9 +33,9 @@ STYLE: Any = {
     "legend.edgecolor": "none",
     "legend.framealpha": 0.8,
     "legend.fontsize": 8,
-    "figure.dpi": 130,
+    "figure.dpi": 115,
 }
-COLOURS_KEPT = 128
+COLOURS_KEPT = 64
 TRIVIAL = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame": "--", "black": "-."}
 IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this times the neurons' greatest
 
