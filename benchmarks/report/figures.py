@@ -36,6 +36,7 @@ STYLE: Any = {
     "figure.dpi": 115,
 }
 COLOURS_KEPT = 64
+WHOLE: Any = {"bbox_inches": "tight", "pad_inches": 0.05}  # labels beside pictures of fixed proportions, too
 TRIVIAL = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame": "--", "black": "-."}
 IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this times the neurons' greatest
 
@@ -220,9 +221,9 @@ def encoded(figure: Figure, form: str) -> bytes:
     drawn = io.BytesIO()
     with mpl.rc_context(STYLE):
         if form == "svg":
-            figure.savefig(drawn, format=form, metadata={"Date": None})
+            figure.savefig(drawn, format=form, metadata={"Date": None}, **WHOLE)
             return drawn.getvalue()
-        figure.savefig(drawn, format="png", metadata={"Software": None})
+        figure.savefig(drawn, format="png", metadata={"Software": None}, **WHOLE)
     made = io.BytesIO()
     few = Image.open(drawn).convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE)
     if form == "webp":
