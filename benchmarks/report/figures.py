@@ -35,7 +35,7 @@ STYLE: Any = {
     "legend.fontsize": 8,
     "figure.dpi": 115,
 }
-COLOURS_KEPT = 64
+COLOURS_KEPT = 256  # fewer take the colour out of lines beside grey pictures
 WHOLE: Any = {"bbox_inches": "tight", "pad_inches": 0.05}  # labels beside pictures of fixed proportions, too
 TRIVIAL = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame": "--", "black": "-."}
 IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this times the neurons' greatest
