@@ -3,6 +3,8 @@
 Source: the released code of Wang & Yu, ICML 2024. The same for every neuron, so that a difference is the neuron's.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,9 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 import neurons
 from benchmarks.settings import NetworkSettings, SettingsError
+
+# Receives a layer's index, its current [B, C, H, W], the state before, the output and the state after: at every step.
+Watch = Callable[[int, Tensor, Any, Tensor, Any], None]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -29,19 +34,33 @@ class Layer(nn.Module):
         self.full_membrane = settings.membrane == "float32"
         self.neuron: Any = None  # put in after all layers are drawn, so that every neuron meets the same weights
 
-    def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def forward(self, inputs: Tensor, state: Any, watch: Callable[..., None] | None = None) -> tuple[Tensor, Any]:
         """Outputs [T, B, C, H, W] and the last state for inputs [T, B, C', H, W]; without a state, from rest.
 
-        The currents of all T steps come from one convolution: they depend on the inputs alone.
+        The currents of all T steps come from one convolution: they depend on the inputs alone. `watch` receives the
+        current, the state before, the output and the state after of every step.
         """
         currents = self.norm(self.conv(inputs.flatten(0, 1))).unflatten(0, inputs.shape[:2])
         if self.full_membrane:
             currents = at_least_float32(currents)
         if state is None:
             state = self.neuron.initial_state(currents[0])
-        outputs, state = self.neuron.unroll(currents, state)
+        if watch is None:
+            outputs, state = self.neuron.unroll(currents, state)
+        else:
+            outputs, state = self._watched(currents, state, watch)
         neurons.check_shape(outputs, currents)
         return outputs, state
+
+    def _watched(self, currents: Tensor, state: Any, watch: Callable[..., None]) -> tuple[Tensor, Any]:
+        """The same, step by step before the eyes of `watch`."""
+        outputs = []
+        for current in currents:
+            output, after = self.neuron(current, state)
+            watch(current, state, output, after)
+            outputs.append(output)
+            state = after
+        return torch.stack(outputs), state
 
 
 class Predictor(nn.Module):
@@ -75,17 +94,22 @@ class Predictor(nn.Module):
         layers: Any = self.layers
         return [layer.neuron for layer in layers]
 
-    def forward(self, frames: Tensor, observed: int, true_share: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, frames: Tensor, observed: int, true_share: Tensor | None = None, watch: Watch | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """Predictions of frames 1 .. T-1 as [B, T-1, C, H, W], and each layer's outputs [T-1, B, channels, H', W'].
 
         frames [B, T, C, H, W], of which the first `observed` are read. Later inputs are the own predictions, or, where
-        `true_share` [B, T - observed - 1] is 1, the true frame (scheduled sampling, in training only).
+        `true_share` [B, T - observed - 1] is 1, the true frame (scheduled sampling, in training only). `watch` sees
+        every step of every layer; it costs the neurons' fast ways through many steps at once, and changes no number.
         """
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.autocast):
-            predicted, outputs = self._roll(frames, observed, true_share)
+            predicted, outputs = self._roll(frames, observed, true_share, watch)
         return at_least_float32(predicted), outputs
 
-    def _roll(self, frames: Tensor, observed: int, true_share: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def _roll(
+        self, frames: Tensor, observed: int, true_share: Tensor | None, watch: Watch | None
+    ) -> tuple[Tensor, list[Tensor]]:
         inputs = pixel_unshuffle(frames, self.patch).transpose(0, 1)
         states: list[Any] = [None] * len(self.layers)
         predictions, outputs = [], []
@@ -93,7 +117,7 @@ class Predictor(nn.Module):
         def advance(step_inputs: Tensor) -> Tensor:
             layer_outputs = []
             for i, layer in enumerate(self.layers):
-                step_inputs, states[i] = layer(step_inputs, states[i])
+                step_inputs, states[i] = layer(step_inputs, states[i], partial(watch, i) if watch else None)
                 layer_outputs.append(step_inputs)
             outputs.append(layer_outputs)
             predictions.append(self.readout(step_inputs.flatten(0, 1)).unflatten(0, step_inputs.shape[:2]))

@@ -88,11 +88,13 @@ def _tried(cell: Cell, path: Path, seed: int, on_step: OnStep) -> dict[str, Any]
     trained = train(network, train_set, validation_set, settings.training, seed, device, Checkpoint(path), on_step)
     path.unlink(missing_ok=True)
     squares: list[torch.Tensor] = []  # of the last layer's membrane, mean over it, at every step of every batch
-    last = network.neurons_by_layer()[-1]
-    hook = last.register_forward_hook(lambda _, current, made: squares.append(made[1].v.double().square().mean()))
+
+    def watch(layer: int, current: torch.Tensor, before: Any, output: torch.Tensor, after: Any) -> None:
+        if layer == settings.network.layers - 1:
+            squares.append(after.v.double().square().mean())
+
     scores = Scores("mse")
-    tested = evaluate(network, test_set, settings.training.batch, device, scores.add)
-    hook.remove()
+    tested = evaluate(network, test_set, settings.training.batch, device, scores.add, watch=watch)
     length = test_set.length - 1
     return rounded(
         {
