@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from neurons._neuron import Neuron, NeuronError, UnsupportedError
+from neurons._fused import Factors, Unroll
+from neurons._integrate import IntegrateAndFire
+from neurons._neuron import MembraneState, Neuron, NeuronError, UnsupportedError, check_input
+from neurons._packed import Packer, Shape, Way, way
 
 
 class Circuit(TypedDict, total=False):
@@ -21,6 +24,7 @@ class Circuit(TypedDict, total=False):
     groups: int
     detach: bool
     bound: float | None
+    step: Literal["fused", "plain"]
 
 
 class STC(Neuron):
@@ -36,6 +40,7 @@ class STC(Neuron):
     detach: stops the gradient at s before both pathways (the released `gradient_detach`; off for Moving MNIST, on for
     TaxiBJ and KTH).
     bound: keeps the membrane between -bound and bound after every step; in the released code it may grow without end.
+    step: `fused` computes the same with fewer operations (neurons/_fused.py); `plain` line by line, to hold it against.
     """
 
     group = "stc"
@@ -49,6 +54,7 @@ class STC(Neuron):
         groups: int = 16,
         detach: bool = False,
         bound: float | None = None,
+        step: Literal["fused", "plain"] = "fused",
     ):
         super().__init__()
         fields = neuron.initial_state(torch.zeros(1, channels, 1, 1))._fields
@@ -72,6 +78,10 @@ class STC(Neuron):
         self.spatial = pathway() if pathways in ("both", "spatial") else None
         self.detach = detach
         self.bound = bound
+        self.fused = step == "fused"
+        there: list[Any] = [one for one in (self.temporal, self.spatial) if one is not None]
+        eps = there[0][1].eps if there else 0.0
+        self.packer = Packer(Shape(len(there), channels, groups, kernel_size, eps))
         self.note, self.compiles, self.normalises_batch = neuron.note, neuron.compiles, neuron.normalises_batch
 
     def initial_state(self, current: Tensor) -> Any:
@@ -83,6 +93,9 @@ class STC(Neuron):
         A pathway that is not there leaves its factor at the number 1, which changes no bit of what it multiplies.
         """
         source = spikes.detach() if self.detach else spikes
+        if self._is_fused(source):
+            made = list(Factors.apply(self._way(source), source, *self._pathway_parameters()))  # type: ignore[no-untyped-call]
+            return 1.0 if self.temporal is None else made.pop(0), 1.0 if self.spatial is None else made.pop(0)
         keep = 1.0 if self.temporal is None else 1.0 + self.temporal(source)
         admit = 1.0 if self.spatial is None else 1.0 + self.spatial(source)
         return keep, admit
@@ -98,3 +111,43 @@ class STC(Neuron):
         if self.bound is not None:
             state = state._replace(v=state.v.clamp(-self.bound, self.bound))
         return output, state
+
+    def unroll(self, currents: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """All steps; in one function where the neuron is integrate-and-fire under both pathways."""
+        if not (self._is_fused(state.v) and self._is_plain_integrator()):
+            return super().unroll(currents, state)
+        check_input(currents[0], state)
+        inner: Any = self.neuron
+        numbers = inner.constants()
+        parameters = self._pathway_parameters()
+        outputs, v = Unroll.apply(  # type: ignore[no-untyped-call]
+            self._way(currents[0]), currents, state.v, state.s, *numbers, *parameters
+        )
+        return outputs, MembraneState(v=v, s=outputs[-1])
+
+    def _is_plain_integrator(self) -> bool:
+        """Whether the fused unroll computes this circuit: nothing about it is other than in STC-LIF and STC-PLIF."""
+        neuron = self.neuron
+        return (
+            isinstance(neuron, IntegrateAndFire)
+            and type(neuron).forward is IntegrateAndFire.forward
+            and neuron.reset == "soft"
+            and type(self).modulated is STC.modulated
+            and self.temporal is not None
+            and self.spatial is not None
+            and self.bound is None
+        )
+
+    def _is_fused(self, like: Tensor) -> bool:
+        """Whether the fast step serves tensors like this one: in full precision, outside of torch.compile."""
+        full = like.dtype in (torch.float32, torch.float64)
+        return self.fused and self.packer.shape.pathways > 0 and full and not torch.compiler.is_compiling()
+
+    def _way(self, like: Tensor) -> Way:
+        packer = self.packer
+        return way(packer.shape, packer(self._pathway_parameters()), like, self.detach, self.firing)
+
+    def _pathway_parameters(self) -> list[Tensor]:
+        """Weight, scale and shift of each pathway there is."""
+        there: list[Any] = [one for one in (self.temporal, self.spatial) if one is not None]
+        return [p for conv, norm, _ in there for p in (conv.weight, norm.weight, norm.bias)]
