@@ -1,7 +1,12 @@
-"""Checkpoints: weights, optimizer and curve of one seed in one safetensors file, written whole or not at all."""
+"""Checkpoints: weights, optimizer and curve of one seed in safetensors files, each written whole or not at all.
+
+The two newest are kept. What is read is held against the digest it was written with, so that neither a file cut short
+nor a flipped bit is ever trained on, and against the name of what wrote it, so that none serves another's training.
+"""
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +20,7 @@ from torch import Tensor, nn
 from benchmarks.files import replacing
 
 ROOT = Path(".checkpoints")
+PARTS = ("model", "best", "optimizer")
 
 
 @dataclass
@@ -55,53 +61,111 @@ def fingerprint(sources: list[Path], values: Any) -> str:
 
 
 class Checkpoint:
-    """The checkpoint file of one seed."""
+    """The checkpoint files of one training: <path>.<steps done>.safetensors, the two newest of them.
+
+    A file serves one training only, known by the names of `path` and of its folder, which is the cell's fingerprint.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.owner = f"{path.parent.name}/{path.name}"
 
     def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        """Writes everything that the next step depends on."""
+        """Writes everything that the next step depends on; OSError where it cannot be written."""
         tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in progress.best.items()}
         for index, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-        note = {"step": progress.step, "best_step": progress.best_step, "curve": progress.curve}
-        with replacing(self.path) as temporary:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        note = json.dumps({"step": progress.step, "best_step": progress.best_step, "curve": progress.curve})
+        metadata = {"owner": self.owner, "progress": note, "digest": _digest(self.owner, note, tensors)}
+        with replacing(self._file(progress.step)) as temporary:
             try:
-                save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, {"progress": json.dumps(note)})
+                save_file(tensors, temporary, metadata)
             except SafetensorError as error:  # its way to say what the operating system said
                 raise OSError(str(error)) from error
+        self._keep_two(progress.step)
 
     def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
-        """Puts network and optimizer back to where they were; None where there is no checkpoint or none that reads."""
-        if not self.path.exists():
-            return None
-        try:
-            note, parts = self._read()
-            wanted = network.state_dict()
-            for part in ("model", "best"):
-                if {k: t.shape for k, t in parts[part].items()} != {k: t.shape for k, t in wanted.items()}:
-                    raise ValueError(f"its {part} weights are not this network's")
-            progress = Progress(best=parts["best"], **note)
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-            why = " ".join(str(error).split())
-            print(f"{self.path}: checkpoint unreadable ({why}); starting this seed over", flush=True)
-            return None
-        network.load_state_dict(parts["model"])
-        state = optimizer.state_dict()
-        for key, tensor in parts["optimizer"].items():
-            index, name = key.split(".", 1)
-            state["state"].setdefault(int(index), {})[name] = tensor
-        optimizer.load_state_dict(state)
-        return progress
+        """Puts network and optimizer back to where the newest sound checkpoint has them; None where there is none.
 
-    def _read(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-        """The note and the tensors of the file, by part: model, best, optimizer."""
-        with safe_open(self.path, framework="pt") as file:
-            note = json.loads((file.metadata() or {})["progress"])
-            parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-            for key in file.keys():  # noqa: SIM118 (not a mapping)
-                part, name = key.split(".", 1)
-                parts[part][name] = file.get_tensor(key)
-        return note, parts
+        Says in one line which files it passed over, why, and where training goes on.
+        """
+        passed: list[str] = []
+        for file in reversed(self._files()):
+            try:
+                progress, model, moments = self._read(file, network)
+            except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+                passed.append(f"{file}: checkpoint unreadable ({' '.join(str(error).split())})")
+                continue
+            self._say(passed, f"going on from step {progress.step}")
+            network.load_state_dict(model)
+            state = optimizer.state_dict()
+            for key, tensor in moments.items():
+                index, name = key.split(".", 1)
+                state["state"].setdefault(int(index), {})[name] = tensor
+            optimizer.load_state_dict(state)
+            return progress
+        self._say(passed, "starting this seed over")
+        return None
+
+    def remove(self) -> None:
+        """Removes all files of this training."""
+        for file in self._files():
+            file.unlink(missing_ok=True)
+
+    def _file(self, step: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{step:07d}.safetensors")
+
+    def _files(self) -> list[Path]:
+        """The files that are there, oldest first; what a killed writer left under a temporary name goes."""
+        for left in self.path.parent.glob(f".{self.path.name}.*.safetensors.*"):
+            left.unlink(missing_ok=True)
+        return sorted(self.path.parent.glob(f"{self.path.name}.*.safetensors"), key=_step)
+
+    def _keep_two(self, newest: int) -> None:
+        """Removes all but the file of step `newest` and the one before it: later ones were passed over in loading."""
+        files = self._files()
+        kept = [file for file in files if _step(file) <= newest][-2:]
+        for file in set(files) - set(kept):
+            file.unlink(missing_ok=True)
+
+    def _read(self, path: Path, network: nn.Module) -> tuple[Progress, dict[str, Tensor], dict[str, Tensor]]:
+        """Progress, weights and the optimizer's tensors of a file; ValueError where it is not this training's."""
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        owner, note = metadata["owner"], metadata["progress"]
+        if metadata["digest"] != _digest(owner, note, tensors):
+            raise ValueError("its bytes are not those that were written")
+        if owner != self.owner:
+            raise ValueError(f"written by {owner}, this is {self.owner}")
+        parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+        for key, tensor in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = tensor
+        wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        for part in ("model", "best"):
+            if {name: tensor.shape for name, tensor in parts[part].items()} != wanted:
+                raise ValueError(f"its {part} weights are not this network's")
+        return Progress(best=parts["best"], **json.loads(note)), parts["model"], parts["optimizer"]
+
+    @staticmethod
+    def _say(passed: list[str], then: str) -> None:
+        if passed:
+            print(f"{'; '.join(passed)}; {then}", flush=True)
+
+
+def _step(file: Path) -> int:
+    """The number of steps in a checkpoint's name; -1 where there is none."""
+    found = re.search(r"\.(\d+)\.safetensors$", file.name)
+    return int(found[1]) if found else -1
+
+
+def _digest(owner: str, note: str, tensors: dict[str, Tensor]) -> str:
+    """A hash of all that a checkpoint holds: safetensors itself has no checksum."""
+    digest = hashlib.blake2b(json.dumps([owner, note]).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

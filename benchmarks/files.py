@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,32 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write `path` under; it takes its place when all went well and vanishes when not."""
+    """A temporary name to write `path` under; it takes its place when all went well and vanishes when not.
+
+    What a killed writer of `path` left under its own temporary name goes.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
             yield temporary
+            _to_disk(temporary)
             temporary.replace(path)
+            with suppress(OSError):  # not every file system can do it for a folder
+                _to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until the system has written a file, or the names in a folder: else a power cut may leave it empty."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

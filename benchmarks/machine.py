@@ -3,11 +3,14 @@
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks.settings import SettingsError
 
 PACKAGES = ("torch", "numpy", "scikit-image", "snntorch", "norse", "spikingjelly", "mlxtend", "dvc")
 
@@ -25,6 +28,32 @@ def settle(device: str) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat itself
     torch.use_deterministic_algorithms(True, warn_only=True)
     return torch.device("cuda")
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """Raises SettingsError for a precision that the GPU can only imitate; a CPU computes in all of them."""
+    if (
+        precision == "bfloat16"
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        found = torch.cuda.get_device_name(device)
+        raise SettingsError(f"network.precision: bfloat16 found, {found} has no such arithmetic; set it to float32")
+
+
+def cores() -> int:
+    """Processor cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def warn_of_workers(workers: int) -> None:
+    """Says on stderr, in one line, that more workers were asked for than can run at once."""
+    if workers > (here := cores()):
+        print(
+            f"training.workers: {workers} found, {here} cores here; seeds will wait for each other; "
+            f"set it to {here} or less",
+            file=sys.stderr,
+        )
 
 
 def synchronise(device: torch.device) -> None:

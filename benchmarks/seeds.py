@@ -2,20 +2,23 @@
 
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
 
-from benchmarks import machine, samples
+from benchmarks import distributed, machine, samples
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.command import NOT_THE_NEURON, Cell, ending
+from benchmarks.distributed import ALONE, Team
 from benchmarks.evaluation import evaluate
 from benchmarks.files import ResultsError, read_json, replacing, rounded, write_json
 from benchmarks.metrics import Array, Scores
 from benchmarks.network import Predictor
 from benchmarks.training import train
+from neurons import UnsupportedError
 
 
 def run_seed(cell: Cell, folder: Path, seed: int, on_step: Callable[[int, float], None]) -> dict[str, Any]:
@@ -32,23 +35,32 @@ def run_seed(cell: Cell, folder: Path, seed: int, on_step: Callable[[int, float]
             return read_json(finished)
         except ResultsError:
             finished.unlink()
+    device, devices = machine.settle(cell.settings.training.device), cell.settings.training.devices
+    job = partial(_train_and_test, cell, seed, folder, on_step)
     try:
-        record = _train_and_test(cell, seed, folder, on_step)
+        if devices == 1:
+            job(ALONE)
+        else:
+            distributed.launch(job, devices, device)
     except NOT_THE_NEURON:
         raise
     except Exception as error:  # a neuron may fail in any way, and the benchmark goes on without it
         (folder / f"seed{seed}.log").write_text(traceback.format_exc())
         return {"seed": seed, **ending(error)}
-    write_json(finished, record)
-    (folder / f"seed{seed}.safetensors").unlink(missing_ok=True)
-    return record
+    Checkpoint(folder / f"seed{seed}").remove()
+    return read_json(finished)
 
 
-def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float], None]) -> dict[str, Any]:
+def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int, float], None], team: Team) -> None:
+    """Trains one seed as one of `team`; its leader tests it and writes its record, weights and predictions."""
     settings = cell.settings
     device = machine.settle(settings.training.device)
+    machine.check_precision(device, settings.network.precision)
     train_set, validation_set, test_set = (cell.open(split) for split in ("train", "validation", "test"))
     network = Predictor(cell.kind, cell.params, train_set.shape[2:], settings.network, seed).to(device)
+    if team.size > 1 and any(neuron.normalises_batch for neuron in network.neurons_by_layer()):
+        found = f"training.devices: {team.size} found, and the neuron normalises over the whole batch"
+        raise UnsupportedError(f"{found}; set it to 1")
     trained = train(
         network,
         train_set,
@@ -56,9 +68,12 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
         settings.training,
         seed,
         device,
-        Checkpoint(folder / f"seed{seed}.safetensors"),
-        on_step,
+        Checkpoint(folder / f"seed{seed}"),
+        on_step if team.leads else _nothing,
+        team,
     )
+    if not team.leads:
+        return
     record: dict[str, Any] = {
         "seed": seed,
         "status": trained.status,
@@ -90,4 +105,8 @@ def _train_and_test(cell: Cell, seed: int, folder: Path, on_step: Callable[[int,
     if seed == 0:
         with replacing(folder / "weights.safetensors") as temporary:
             save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
-    return record
+    write_json(folder / f"seed{seed}.json", record)
+
+
+def _nothing(step: int, loss: float) -> None:
+    """What those do after a step who have nothing to report."""

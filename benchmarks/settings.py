@@ -75,14 +75,22 @@ class TrainingSettings(_Strict):
     sampling: SamplingSettings
     validate_every: Count  # training steps between two looks at the validation split
     device: Literal["auto", "cpu", "cuda"]
+    devices: Count = 1  # processes that share each batch of a seed: that many GPUs, or cores of a CPU
     workers: Count  # seeds trained at once on a CPU, each on one thread
     loaders: Annotated[int, Field(ge=0)]  # processes of each seed that read batches ahead; 0: read as they are needed
+
+    @model_validator(mode="after")
+    def _shared(self) -> "TrainingSettings":
+        if self.batch % self.devices:
+            raise ValueError(f"devices {self.devices} do not divide batch {self.batch}")
+        return self
 
 
 class CostSettings(_Strict):
     """How time is measured."""
 
-    repeats: Count  # timed training steps and inference steps of each neuron
+    repeats: Count  # timed pairs, the neuron and LIF, of each kind of step at least
+    seconds: Annotated[float, Field(ge=0)]  # how long to time each kind beyond them while its ratio is imprecise
 
 
 class StabilitySettings(_Strict):

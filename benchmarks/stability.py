@@ -70,7 +70,7 @@ def trial(cell: Cell, folder: Path, task: tuple[str, str, int], on_step: OnStep)
             finished.unlink()
     names = {"neuron": neuron, "means": means, "seed": seed}
     try:
-        record = {**names, **_tried(changed(cell, neuron, means), finished.with_suffix(".safetensors"), seed, on_step)}
+        record = {**names, **_tried(changed(cell, neuron, means), finished.with_suffix(""), seed, on_step)}
     except command.NOT_THE_NEURON:
         raise
     except Exception as error:  # that a means breaks the training is what this stage is to find out
@@ -85,8 +85,9 @@ def _tried(cell: Cell, path: Path, seed: int, on_step: OnStep) -> dict[str, Any]
     train_set, validation_set, test_set = (cell.open(split) for split in ("train", "validation", "test"))
     frame = train_set.shape[2:]
     network = Predictor(cell.kind, cell.params, frame, settings.network, seed).to(device)
-    trained = train(network, train_set, validation_set, settings.training, seed, device, Checkpoint(path), on_step)
-    path.unlink(missing_ok=True)
+    kept = Checkpoint(path)
+    trained = train(network, train_set, validation_set, settings.training, seed, device, kept, on_step)
+    kept.remove()
     squares: list[torch.Tensor] = []  # of the last layer's membrane, mean over it, at every step of every batch
 
     def watch(layer: int, current: torch.Tensor, before: Any, output: torch.Tensor, after: Any) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import checkpoint, command, machine, sources
+from benchmarks import checkpoint, command, distributed, machine, sources
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
 from benchmarks.seeds import run_seed
@@ -35,6 +35,9 @@ def main() -> None:
     options = command.cell_parser("train", "Train one neuron on one dataset, all seeds, and test it.").parse_args()
     cell = command.cell(options)
     cell.card()
+    training = cell.settings.training
+    distributed.check(training.devices, machine.settle(training.device))
+    machine.warn_of_workers(training.workers)
     folder = checkpoint.folder(cell.profile, cell.dataset, cell.neuron, fingerprint(cell))
     start = time.monotonic()
     records = train_seeds(cell, folder)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.checkpoint import Checkpoint, Progress
+from benchmarks.distributed import ALONE, Team
 from benchmarks.evaluation import evaluate
 from benchmarks.loading import batches
 from benchmarks.metrics import Scores
@@ -43,24 +44,32 @@ def train(
     device: torch.device,
     checkpoint: Checkpoint,
     on_step: Callable[[int, float], None],
+    team: Team = ALONE,
 ) -> Trained:
     """Trains `network`, leaves in it the weights that did best on `validation_set`, and says how it went.
 
     Every `validate_every` steps: closed-loop validation MSE, a row of the curve (with the mean loss and the greatest
     gradient norm since the last one), a checkpoint. `on_step` receives the
     number of steps done and the loss. A loss, a gradient or a prediction that is not finite ends it as diverged.
+
+    Where a `team` of processes trains together, each runs this; batches, loss and gradients are the whole team's, and
+    the leader validates and writes for all.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    progress = checkpoint.load(network, optimizer) or _before_training(network, validation_set, settings, device)
+    validation = (network, validation_set, settings, device)
+    progress = checkpoint.load(network, optimizer) or _before_training(team, *validation)
+    shared = team.parallel(network)
     reason = ""
     losses: list[float] = []
     norms: list[float] = []  # of the gradient, before it is clipped
     order = batch_order(len(train_set), settings.batch, seed, progress.step, settings.steps)
-    for step, frames in enumerate(batches(train_set, order, device, settings.loaders), start=progress.step):
-        share = torch.from_numpy(true_share(settings.sampling, frames.shape[:2], train_set.observed, seed, step))
-        predictions, _ = network(frames, train_set.observed, share.to(device))
+    parts = batches(train_set, map(team.part, order), device, settings.loaders)
+    for step, frames in enumerate(parts, start=progress.step):
+        whole = (len(frames) * team.size, frames.shape[1])
+        share = team.part(true_share(settings.sampling, whole, train_set.observed, seed, step))
+        predictions, _ = shared(frames, train_set.observed, torch.from_numpy(share).to(device))
         loss = torch.nn.functional.mse_loss(predictions, frames[:, 1:])
-        losses.append(loss.item())
+        losses.append(team.mean(loss))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step)
         optimizer.zero_grad()
@@ -74,12 +83,13 @@ def train(
         on_step(step + 1, losses[-1])
         if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
             try:
-                error = _validate(network, validation_set, settings, device)
+                error = team.by_leader(_validate, *validation)
             except NotFiniteError as broken:  # untrained it was finite
                 reason = f"{broken}, in validation after step {step + 1}"
                 break
             progress.note(step + 1, float(np.mean(losses)), max(norms), error, network)
-            checkpoint.save(network, optimizer, progress)
+            if team.leads:
+                checkpoint.save(network, optimizer, progress)
             losses.clear()
             norms.clear()
     network.load_state_dict(progress.best)
@@ -124,10 +134,11 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
 
 
 def _before_training(
-    network: Predictor, validation_set: Sequences, settings: TrainingSettings, device: torch.device
+    team: Team, network: Predictor, validation_set: Sequences, settings: TrainingSettings, device: torch.device
 ) -> Progress:
     progress = Progress()
-    progress.note(0, math.nan, math.nan, _validate(network, validation_set, settings, device), network)
+    error = team.by_leader(_validate, network, validation_set, settings, device)
+    progress.note(0, math.nan, math.nan, error, network)
     return progress
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing.queues import Queue
 from queue import Empty
 from typing import Any
@@ -53,6 +54,11 @@ def _begin(steps: "Queue[tuple[int, int, float]]") -> None:
     global _steps
     _steps = steps
     steps.cancel_join_thread()  # what the parent no longer reads is not waited for
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Makes this process end as soon as the one that started it has ended, however that came."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -64,4 +70,9 @@ def _end_with_parent() -> None:
 
 
 def _run(job: Job, place: int, task: Any) -> dict[str, Any]:
-    return job(task, lambda step, loss: _steps.put((place, step, loss)))
+    return job(task, partial(_report, _steps, place))
+
+
+def _report(steps: "Queue[tuple[int, int, float]]", place: int, step: int, loss: float) -> None:
+    """As a function with a name, it can be handed on to the processes that share a task."""
+    steps.put((place, step, loss))

@@ -1,7 +1,7 @@
 """The circuit's fast step, exact: what the plain step of `STC` computes with some thirty operations, in a few.
 
 Gates, spike and reset are one function, and so are the two pathways (neurons/_packed.py); the backward passes are
-written by hand. Numbers differ from the plain step's by rounding alone: 1e-10 relative in float64 (tests/test_fused.py).
+written by hand. Numbers differ from the plain step's by rounding alone (tests/test_fused.py: 1e-10 in float64).
 """
 
 from typing import Any
@@ -11,19 +11,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from neurons._firing import Firing, density
-from neurons._packed import Way, sigmoid_backward, unpack
+from neurons._packed import Way, sigmoid_backward
 
 
 class Factors(torch.autograd.Function):
-    """The factors 1 + T, 1 + P of one step, as many as there are pathways; `parameters` as for neurons._packed.pack."""
+    """The factors 1 + T, 1 + P of one step, as many as there are pathways; `packed` as neurons._packed.Packed."""
 
     @staticmethod
-    def forward(ctx: Any, way: Way, spikes: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
-        made = way.convolve(spikes, way.kernel())
+    def forward(ctx: Any, way: Way, spikes: Tensor, *packed: Tensor) -> tuple[Tensor, ...]:
+        made = way.convolve(spikes)
         half, mean, deviation = way.normed(made)
         ctx.way = way
         ctx.save_for_backward(spikes, made, mean, deviation, half)
-        return tuple((2 * one).flatten(1, 2) for one in way.split(half))
+        return tuple((2 * one).view(spikes.shape) for one in way.split(half))
 
     @staticmethod
     @once_differentiable
@@ -32,12 +32,12 @@ class Factors(torch.autograd.Function):
         way: Way = ctx.way
         gradient = torch.empty_like(half)
         for into, one in zip(way.split(gradient), gradients, strict=True):
-            torch.mul(way.merged(one), 2, out=into)
+            torch.mul(one.reshape(way.fold), 2, out=into)
         inner, scale, shift = way.normed_backward(gradient, half, made, mean, deviation)
         wanted = (ctx.needs_input_grad[1], True)
-        source, weight = way.convolve_backward(inner, way.laid(spikes), way.kernel(), wanted)
-        back = way.unlaid(source, spikes) if wanted[0] else None
-        return None, back, *unpack(weight.to(scale.dtype), scale, shift, way.shape, way.packed.merged)
+        source, weight = way.convolve_backward(inner, way.laid(spikes), wanted)
+        back = way.unlaid(source) if wanted[0] else None
+        return None, back, weight.to(scale.dtype), scale, shift
 
 
 class Unroll(torch.autograd.Function):
@@ -48,102 +48,118 @@ class Unroll(torch.autograd.Function):
         v = h - s
 
     In: currents x [T, B, C, H, W], membrane and spikes [B, C, H, W], a and b (numbers, or tensors of one element), the
-    pathways' parameters. Out: spikes [T, B, C, H, W] and the last membrane.
+    pathways' parameters as neurons._packed.Packed. Out: spikes [T, B, C, H, W], the last membrane, the last spikes.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, way: Way, currents: Tensor, v: Tensor, s: Tensor, a: Any, b: Any, *parameters: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.silent = _silent(s)
+        ctx: Any, way: Way, currents: Tensor, v: Tensor, s: Tensor, a: Any, b: Any, *packed: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         outputs, membranes = torch.empty_like(currents), torch.empty_like(currents)
-        kernel, kept = way.kernel(), list[Tensor]()
-        before, spikes = v, s
-        for t, (x, h, output) in enumerate(zip(currents, membranes, outputs, strict=True)):
-            made = way.silence(spikes) if ctx.silent and t == 0 else way.convolve(spikes, kernel)
+        ctx.silent = len(currents) > 1 and _silent(s)  # one step alone is hardly ever the first
+        before, spikes, kept = v, s, list[Tensor]()
+        for x, h, output in zip(_scaled(currents, b), membranes, outputs, strict=True):
+            made = way.silence(s) if ctx.silent and spikes is s else way.convolve(spikes)
             half, mean, deviation = way.normed(made)
             keep, admit = way.split(half)
-            into = way.merged(h)
-            torch.mul(way.merged(_scaled(before, a)), keep, out=into)
-            into.addcmul_(way.merged(_scaled(x, b)), admit).mul_(2)
+            into = h.view(way.fold)
+            torch.mul(_scaled(before, a).view(way.fold), keep, out=into)
+            into.addcmul_(x.view(way.fold), admit).mul_(2)
             torch.ge(h, 1, out=output)
             before, spikes = h - output, output
-            kept += [made, mean, deviation, half]
+            kept += (made, mean, deviation, half)
         ctx.way, ctx.numbers = way, (a, b)
         ctx.save_for_backward(currents, v, s, outputs, membranes, *kept)
-        return outputs, before
+        return outputs, before, spikes.clone()  # a view of outputs would cost their size on the way back
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, output_gradients: Tensor, v_gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, output_gradients: Tensor, v_gradient: Tensor, s_gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
         way: Way = ctx.way
-        a, b = ctx.numbers
+        (a, b), fold = ctx.numbers, way.fold
         currents, v, s, outputs, membranes, *kept = ctx.saved_tensors
-        kernel, pathways = way.kernel(), _Sums(way)
         current_gradients = torch.empty_like(currents)
-        a_gradients, b_gradients = [], []
-        for t in range(len(currents) - 1, -1, -1):
+        xs, x_gradients = _scaled(currents, b).unbind(), current_gradients.unbind()
+        hs, spikes, fired = membranes.unbind(), outputs.unbind(), output_gradients.unbind()
+        pathways = _Pathways(way, s, ctx.silent, s_gradient)
+        v_gradients, befores = list[Tensor](), list[Tensor]()
+        for t in range(len(xs) - 1, -1, -1):
             made, mean, deviation, half = kept[4 * t : 4 * t + 4]
-            before, spikes = (membranes[t - 1] - outputs[t - 1], outputs[t - 1]) if t else (v, s)
-            x, x_gradient = currents[t], current_gradients[t]
-            fired = output_gradients[t] if pathways.source is None else output_gradients[t] + pathways.source
-            g = way.merged(_through_spike(membranes[t], fired, v_gradient, way.firing))
             keep, admit = way.split(half)
-            torch.mul(g, admit, out=way.merged(x_gradient))
-            v_gradient = (g * keep).flatten(1, 2)
+            before = hs[t - 1] - spikes[t - 1] if t else v
+            of_spikes = fired[t] if pathways.source is None else fired[t] + pathways.source
+            g = _through_spike(hs[t], of_spikes, v_gradient, way.firing).view(fold)
+            torch.mul(g, admit, out=x_gradients[t].view(fold))
+            v_gradient = (g * keep).reshape(v.shape)
             inner = torch.empty_like(half)
             into_keep, into_admit = way.split(inner)
-            torch.mul(g, way.merged(_scaled(before, a)), out=into_keep)
-            torch.mul(g, way.merged(_scaled(x, b)), out=into_admit)
+            torch.mul(g, _scaled(before, a).view(fold), out=into_keep)
+            torch.mul(g, xs[t].view(fold), out=into_admit)
+            pathways.back(spikes[t - 1] if t else s, inner, half, made, mean, deviation)
             if isinstance(a, Tensor):
-                a_gradients.append((v_gradient * before).sum())
-            if isinstance(b, Tensor):
-                b_gradients.append((x_gradient * x).sum())
+                v_gradients.append(v_gradient)
+                befores.append(before)
             v_gradient = _scaled(v_gradient, a)
-            x_gradient.copy_(_scaled(x_gradient, b))
-            at_rest = t == 0 and not ctx.needs_input_grad[3]
-            pathways.add(way.normed_backward(inner, half, made, mean, deviation), spikes, kernel, at_rest)
-        of_numbers = [sum(them).reshape_as(one) if them else None for them, one in ((a_gradients, a), (b_gradients, b))]
-        s_gradient = pathways.source if ctx.needs_input_grad[3] else None
-        return None, current_gradients, v_gradient, s_gradient, *of_numbers, *pathways.of_parameters(kernel)
+        a_gradient = _dot(torch.stack(v_gradients), torch.stack(befores), a) if v_gradients else None
+        b_gradient = None
+        if isinstance(b, Tensor):
+            b_gradient = _dot(current_gradients, currents, b)
+            current_gradients.mul_(b)
+        of_parameters = pathways.of_parameters(outputs)
+        return None, current_gradients, v_gradient, pathways.source, a_gradient, b_gradient, *of_parameters
 
 
-class _Sums:
-    """Gradients of the pathways' parameters, summed over the steps of an unroll, and of the spikes before each step."""
+class _Pathways:
+    """The way back through the pathways, step by step from the last; the parameters' gradients add up."""
 
-    def __init__(self, way: Way) -> None:
-        self.way = way
-        self.source: Tensor | None = None  # of the spikes that the latest step read
+    def __init__(self, way: Way, s: Tensor, silent: bool, source: Tensor) -> None:
+        """`s`: spikes before the first step, constant 0 if `silent`; `source`: gradient of the last ones."""
+        self.way, self.s, self.silent = way, s, silent
+        self.laid = way.laid(s)  # of the shape and layout that the convolution's backward pass asks for
+        self.source: Tensor | None = source  # gradient of the spikes that a step read
         self.sums: list[Any] = [None, None, None]  # of weight, scale and shift
-        self.later: list[tuple[Tensor, Tensor]] = []  # gradients and spikes whose share in the weight is still to come
+        self.inners: list[Tensor] = []
 
-    def add(self, inner: tuple[Tensor, Tensor, Tensor], spikes: Tensor, kernel: Tensor, at_rest: bool) -> None:
-        """Takes in one step: what came back through GroupNorm, and the spikes it read; `at_rest`: those need none."""
-        gradient, *affine = inner
-        laid, down = self.way.laid(spikes), not (self.way.detach or at_rest)
-        # small maps: the weight's share of all steps in one call, at the end
-        source, weight = self.way.convolve_backward(gradient, laid, kernel, (down, not self.way.nhwc))
-        if self.way.nhwc:
-            self.later.append((gradient, laid))
+    def back(self, spikes: Tensor, inner: Tensor, half: Tensor, made: Tensor, mean: Tensor, deviation: Tensor) -> None:
+        """One step, from the gradient `inner` of half its factors; it read `spikes`."""
+        way = self.way
+        given, *affine = way.normed_backward(inner, half, made, mean, deviation)
+        source = weight = None
+        if not (self.silent and spikes is self.s):
+            if way.nhwc:  # small maps: the weight's share of all steps in one call, at the end
+                self.inners.append(given)
+            if not (way.nhwc and way.detach):
+                laid = self.laid if way.nhwc else way.laid(spikes)
+                source, weight = way.convolve_backward(given, laid, (not way.detach, not way.nhwc))
+        self.source = way.unlaid(source) if source is not None and not way.detach else None
         self.sums = [_plus(total, new) for total, new in zip(self.sums, (weight, *affine), strict=True)]
-        self.source = self.way.unlaid(source, spikes) if down else None
 
-    def of_parameters(self, kernel: Tensor) -> list[Tensor]:
-        """Gradients of each pathway's parameters."""
+    def of_parameters(self, outputs: Tensor) -> list[Tensor]:
+        """Gradients of the packed parameters; `outputs` [T, B, C, H, W] are the spikes of all steps."""
         weight, scale, shift = self.sums
-        if self.later:
-            gradients, spikes = (torch.cat(them) for them in zip(*self.later, strict=True))
-            _, weight = self.way.convolve_backward(gradients, spikes, kernel, (False, True))
-        return unpack(weight.to(scale.dtype), scale, shift, self.way.shape, self.way.packed.merged)
+        if self.inners:
+            read = outputs[:-1]
+            if not self.silent:
+                read = torch.cat((self.s[None], read)) if len(read) else self.s[None]
+            inner = torch.cat(self.inners[::-1]) if len(self.inners) > 1 else self.inners[0]
+            _, weight = self.way.convolve_backward(inner, self.way.laid(read.flatten(0, 1)), (False, True))
+        return [torch.zeros_like(self.way.packed.weight) if weight is None else weight.to(scale.dtype), scale, shift]
 
 
 def _plus(total: Tensor | None, new: Tensor | None) -> Tensor | None:
     return new if total is None else total if new is None else total.add_(new)
 
 
-def _through_spike(h: Tensor, fired: Tensor, v_gradient: Tensor, firing: Firing) -> Tensor:
-    """Twice the gradient of h, for spikes S = H(h - 1) with gradient `fired` and a membrane h - S with its own."""
-    of_spike = fired - v_gradient if firing.reset_gradient == "attached" else fired
+def _dot(one: Tensor, other: Tensor, like: Tensor) -> Tensor:
+    return (one * other).sum().reshape(like.shape)
+
+
+def _through_spike(h: Tensor, of_spike: Tensor, v_gradient: Tensor, firing: Firing) -> Tensor:
+    """Twice the gradient of h, for spikes S = H(h - 1) with gradient `of_spike` and a membrane h - S with its own."""
+    if firing.reset_gradient == "attached":
+        of_spike = of_spike - v_gradient
     u = h - 1
     if firing.surrogate == "sigmoid":
         through = sigmoid_backward(of_spike, u.mul_(firing.alpha).sigmoid_())

@@ -8,20 +8,22 @@ the GroupNorm's affine numbers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from neurons._firing import Firing
 
 SMALL_MAP = 256  # cells up to which a CPU convolves faster in channels-last, the two conversions included
 SMALL_GROUP = 8  # channels below which a CPU computes block-diagonal groups faster than the true ones
 
-_forward = torch.ops.aten.native_group_norm.default
-_backward = torch.ops.aten.native_group_norm_backward.default
-sigmoid_backward = torch.ops.aten.sigmoid_backward.default
+_norm = torch.ops.aten.native_group_norm.default
+_norm_backward = torch.ops.aten.native_group_norm_backward.default
 _convolution_backward = torch.ops.aten.convolution_backward.default
+sigmoid_backward = torch.ops.aten.sigmoid_backward.default
+_ONES, _ZEROS, _ALL = [1, 1], [0, 0], [True, True, True]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,36 @@ class Packed(NamedTuple):
     weight: Tensor  # [pathways C, C / merged, k, k]
     scale: Tensor  # [pathways C]
     shift: Tensor  # [pathways C]
-    merged: int
+
+
+class Pack(torch.autograd.Function):
+    """Packs weight [C, C / groups, k, k], scale [C] and shift [C] of each pathway in turn, as Packed has them."""
+
+    @staticmethod
+    def forward(ctx: Any, shape: Shape, merged: int, *parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.shape, ctx.merged = shape, merged
+        own, blocks, size = shape.channels // shape.groups, shape.groups // merged, shape.kernel_size
+        weight = parameters[0].new_zeros(shape.pathways * shape.channels, own * blocks, size, size)
+        diagonal = _blocks(weight, shape, merged)
+        for i, true in enumerate(parameters[0::3]):
+            diagonal[:, i] = true.view(merged, blocks, own, own, size, size).movedim(1, -1)
+        scale, shift = (
+            torch.stack([one.view(merged, -1) for one in parameters[start::3]], dim=1).flatten().mul_(2)
+            for start in (1, 2)
+        )
+        return weight, scale, shift
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, weight: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor | None, ...]:
+        shape: Shape = ctx.shape
+        diagonal = _blocks(weight.contiguous(), shape, ctx.merged)
+        affine = [2 * one.view(ctx.merged, shape.pathways, -1) for one in (scale, shift)]
+        found: list[Tensor | None] = [None, None]
+        for i in range(shape.pathways):
+            own = diagonal[:, i].movedim(-1, 1).reshape(shape.channels, -1, shape.kernel_size, shape.kernel_size)
+            found += [own, *(one[:, i].flatten() for one in affine)]
+        return tuple(found)
 
 
 def _blocks(weight: Tensor, shape: Shape, merged: int) -> Tensor:
@@ -57,95 +88,90 @@ def _blocks(weight: Tensor, shape: Shape, merged: int) -> Tensor:
     return weight.view(merged, shape.pathways, blocks, own, blocks, own, size, size).diagonal(dim1=2, dim2=4)
 
 
-def pack(parameters: Sequence[Tensor], shape: Shape) -> Packed:
-    """Packs weight [C, C / groups, k, k], scale [C] and shift [C] of each pathway in turn."""
-    merged = shape.merged(parameters[0].device)
-    own, blocks, size = shape.channels // shape.groups, shape.groups // merged, shape.kernel_size
-    weight = parameters[0].new_zeros(shape.pathways * shape.channels, own * blocks, size, size)
-    diagonal = _blocks(weight, shape, merged)
-    for i, true in enumerate(parameters[0::3]):
-        diagonal[:, i] = true.view(merged, blocks, own, own, size, size).movedim(1, -1)
-    scale, shift = (
-        torch.stack([one.view(merged, -1) for one in parameters[start::3]], dim=1).flatten().mul_(2) for start in (1, 2)
-    )
-    return Packed(weight, scale, shift, merged)
-
-
-def unpack(weight: Tensor, scale: Tensor, shift: Tensor, shape: Shape, merged: int) -> list[Tensor]:
-    """Gradients of packed parameters as those of the parameters that were packed."""
-    diagonal = _blocks(weight.contiguous(), shape, merged)
-    affine = [2 * one.view(merged, shape.pathways, -1) for one in (scale, shift)]
-    found = []
-    for i in range(shape.pathways):
-        own = diagonal[:, i].movedim(-1, 1).reshape(shape.channels, -1, shape.kernel_size, shape.kernel_size)
-        found += [own, *(one[:, i].flatten() for one in affine)]
-    return found
-
-
 class Packer:
-    """Packs pathways' parameters, and keeps the result until they change."""
+    """Packs pathways' parameters once for all steps of a sequence: keeps the result until they change."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self._made_of: list[tuple[Tensor, int, int]] = []
+        self._made_of: list[Any] = []
+        self._held: Sequence[Tensor] = ()  # so that no other tensor takes over the identity of one that was packed
         self._packed: Packed | None = None
+        self._kernels: dict[tuple[torch.dtype, bool], Tensor] = {}
+
+    def __reduce__(self) -> tuple[type["Packer"], tuple[Shape]]:
+        """A copy packs for itself: what is kept belongs to the graph of these parameters."""
+        return Packer, (self.shape,)
 
     def __call__(self, parameters: Sequence[Tensor]) -> Packed:
-        """The packed parameters; a change in place shows in a tensor's version, a new storage in its address."""
-        state = [(p, p._version, p.data_ptr()) for p in parameters]
-        same = len(state) == len(self._made_of) and all(
-            new[0] is old[0] and new[1:] == old[1:] for new, old in zip(state, self._made_of, strict=True)
-        )
-        if self._packed is None or not same:
-            with torch.no_grad():
-                self._packed, self._made_of = pack(parameters, self.shape), state
+        """The packed parameters; a change in place shows in a tensor's version, a new storage in its address.
+
+        Pack saves nothing for its backward pass, so that the same result may be differentiated again.
+        """
+        made_of: list[Any] = [torch.is_grad_enabled()]
+        for one in parameters:
+            made_of += (id(one), one._version, one.data_ptr(), one.requires_grad)
+        if self._packed is None or made_of != self._made_of:
+            merged = self.shape.merged(parameters[0].device)
+            self._packed = Packed(*Pack.apply(self.shape, merged, *parameters))  # type: ignore[no-untyped-call]
+            self._kernels, self._made_of, self._held = {}, made_of, parameters
         return self._packed
 
+    def kernel(self, dtype: torch.dtype, nhwc: bool) -> Tensor:
+        """The weight packed last, in the precision and layout that the convolution wants, outside the graph."""
+        assert self._packed is not None, "nothing was packed"  # noqa: S101
+        if (dtype, nhwc) not in self._kernels:
+            layout = torch.channels_last if nhwc else torch.preserve_format
+            self._kernels[dtype, nhwc] = self._packed.weight.detach().to(dtype, memory_format=layout)
+        return self._kernels[dtype, nhwc]
 
-@dataclass(frozen=True)
+
 class Way:
-    """How one pass computes the pathways."""
+    """How one pass computes the pathways, for currents of one shape, layout, precision and device.
 
-    shape: Shape
-    packed: Packed
-    low: torch.dtype  # what the convolution computes in: less than the rest under autocast
-    nhwc: bool  # it convolves in channels-last while the rest is in the usual layout
-    detach: bool
-    firing: Firing
+    Under autocast the convolution computes in less than the rest. Where maps are small, a CPU convolves faster in
+    channels-last (`nhwc`), the conversions to and from the layout of the rest included.
+    """
+
+    def __init__(self, packer: Packer, parameters: Sequence[Tensor], current: Tensor, detach: bool, firing: Firing):
+        batch, channels, height, width = current.shape
+        kind, shape = current.device.type, packer.shape
+        self.packed, self.detach, self.firing, self.eps = packer(parameters), detach, firing, shape.eps
+        self.merged = merged = shape.merged(current.device)
+        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else current.dtype
+        self.nhwc = kind == "cpu" and height * width <= SMALL_MAP and current.is_contiguous()
+        self.kernel = packer.kernel(low, self.nhwc)
+        self.dtype, self.low = current.dtype, low if low != current.dtype else None
+        self.padding = [shape.kernel_size // 2] * 2
+        self.sizes = (batch, shape.pathways * channels, height * width, shape.pathways * shape.groups)
+        self.folds = (batch, merged, shape.pathways, channels // merged, height, width)
+        self.fold = (batch, merged, channels // merged, height, width)  # a view [B, C, H, W] -> that fits `split`'s
 
     def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """A tensor of all pathways' channels [B, pathways C, H, W] as one view each, [B, merged, C / merged, H, W]."""
-        return torch.unflatten(tensor, 1, (self.packed.merged, self.shape.pathways, -1)).unbind(2)
-
-    def merged(self, tensor: Tensor) -> Tensor:
-        """A tensor [B, C, H, W] as a view that fits those of `split`."""
-        return torch.unflatten(tensor, 1, (self.packed.merged, -1))
+        return tensor.view(self.folds).unbind(2)
 
     def laid(self, tensor: Tensor) -> Tensor:
         """What the convolution reads: in its precision and layout."""
-        return tensor.to(self.low, memory_format=torch.channels_last if self.nhwc else torch.preserve_format)
+        tensor = tensor if self.low is None else tensor.to(self.low)
+        return tensor.contiguous(memory_format=torch.channels_last) if self.nhwc else tensor
 
-    def unlaid(self, tensor: Tensor, like: Tensor) -> Tensor:
+    def unlaid(self, tensor: Tensor) -> Tensor:
         """What the convolution gave, as the rest of the step has it."""
-        return tensor.to(like.dtype, memory_format=torch.contiguous_format if self.nhwc else torch.preserve_format)
+        tensor = tensor if self.low is None else tensor.to(self.dtype)
+        return tensor.contiguous() if self.nhwc else tensor
 
-    def kernel(self) -> Tensor:
-        return self.laid(self.packed.weight)
-
-    def convolve(self, spikes: Tensor, kernel: Tensor) -> Tensor:
+    def convolve(self, spikes: Tensor) -> Tensor:
         """What GroupNorm reads, [B, pathways C, H, W]."""
-        padding = self.shape.kernel_size // 2
-        made = torch.nn.functional.conv2d(self.laid(spikes), kernel, padding=padding, groups=self.packed.merged)
-        return self.unlaid(made, spikes)
+        laid = self.laid(spikes)
+        return self.unlaid(torch.conv2d(laid, self.kernel, None, 1, self.padding, 1, self.merged))
 
     def silence(self, spikes: Tensor) -> Tensor:
         """What `convolve` makes of spikes that are all 0."""
-        return torch.zeros_like(spikes).repeat(1, self.shape.pathways, 1, 1)
+        return spikes.new_zeros(self.sizes[0], self.sizes[1], *spikes.shape[2:])
 
     def normed(self, made: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Half the factors, and GroupNorm's mean and inverse deviation."""
-        scale, shift = self.packed.scale, self.packed.shift
-        n, mean, deviation = _forward(made, scale, shift, *self._sizes(made), self.shape.eps)
+        n, mean, deviation = _norm(made, self.packed.scale, self.packed.shift, *self.sizes, self.eps)
         return n.sigmoid_(), mean, deviation
 
     def normed_backward(
@@ -153,29 +179,13 @@ class Way:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """From half the factors back to what the convolution gave (laid for it), and to scale and shift."""
         inner = sigmoid_backward(gradient, half)
-        made_gradient, scale, shift = _backward(
-            inner, made, mean, deviation, self.packed.scale, *self._sizes(made), [True, True, True]
-        )
-        return self.laid(made_gradient), scale, shift
+        given, scale, shift = _norm_backward(inner, made, mean, deviation, self.packed.scale, *self.sizes, _ALL)
+        return self.laid(given), scale, shift
 
-    def convolve_backward(
-        self, gradient: Tensor, spikes: Tensor, kernel: Tensor, wanted: tuple[bool, bool]
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients of the spikes and of the kernel, as far as `wanted`."""
-        padding = [self.shape.kernel_size // 2] * 2
+    def convolve_backward(self, gradient: Tensor, laid: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
+        """Gradients of the spikes, which are `laid`, and of the kernel, as far as `wanted`."""
         source, weight, _ = _convolution_backward(
-            gradient, spikes, kernel, None, [1, 1], padding, [1, 1], False, [0, 0], self.packed.merged, [*wanted, False]
-        )
+            gradient, laid, self.kernel, None, _ONES, self.padding, _ONES, False, _ZEROS, self.merged,
+            [*wanted, False],
+        )  # fmt: skip
         return source, weight
-
-    def _sizes(self, made: Tensor) -> tuple[int, int, int, int]:
-        batch, channels, height, width = made.shape
-        return batch, channels, height * width, self.shape.pathways * self.shape.groups
-
-
-def way(shape: Shape, packed: Packed, current: Tensor, detach: bool, firing: Firing) -> Way:
-    """How to compute the pathways for currents [B, C, H, W] of this size, layout and device, autocast or not."""
-    kind = current.device.type
-    small = kind == "cpu" and current.shape[-1] * current.shape[-2] <= SMALL_MAP
-    low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else current.dtype
-    return Way(shape, packed, low, small and current.is_contiguous(), detach, firing)

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from neurons._fused import Factors, Unroll
 from neurons._integrate import IntegrateAndFire
 from neurons._neuron import MembraneState, Neuron, NeuronError, UnsupportedError, check_input
-from neurons._packed import Packer, Shape, Way, way
+from neurons._packed import Packer, Shape, Way
 
 
 class Circuit(TypedDict, total=False):
@@ -94,7 +94,8 @@ class STC(Neuron):
         """
         source = spikes.detach() if self.detach else spikes
         if self._is_fused(source):
-            made = list(Factors.apply(self._way(source), source, *self._pathway_parameters()))  # type: ignore[no-untyped-call]
+            way = self._way(source)
+            made = list(Factors.apply(way, source, *way.packed))  # type: ignore[no-untyped-call]
             return 1.0 if self.temporal is None else made.pop(0), 1.0 if self.spatial is None else made.pop(0)
         keep = 1.0 if self.temporal is None else 1.0 + self.temporal(source)
         admit = 1.0 if self.spatial is None else 1.0 + self.spatial(source)
@@ -117,13 +118,12 @@ class STC(Neuron):
         if not (self._is_fused(state.v) and self._is_plain_integrator()):
             return super().unroll(currents, state)
         check_input(currents[0], state)
-        inner: Any = self.neuron
-        numbers = inner.constants()
-        parameters = self._pathway_parameters()
-        outputs, v = Unroll.apply(  # type: ignore[no-untyped-call]
-            self._way(currents[0]), currents, state.v, state.s, *numbers, *parameters
+        neuron: Any = self.neuron
+        way = self._way(currents[0])
+        outputs, v, s = Unroll.apply(  # type: ignore[no-untyped-call]
+            way, currents, state.v, state.s, *neuron.constants(), *way.packed
         )
-        return outputs, MembraneState(v=v, s=outputs[-1])
+        return outputs, MembraneState(v=v, s=s)
 
     def _is_plain_integrator(self) -> bool:
         """Whether the fused unroll computes this circuit: nothing about it is other than in STC-LIF and STC-PLIF."""
@@ -144,8 +144,7 @@ class STC(Neuron):
         return self.fused and self.packer.shape.pathways > 0 and full and not torch.compiler.is_compiling()
 
     def _way(self, like: Tensor) -> Way:
-        packer = self.packer
-        return way(packer.shape, packer(self._pathway_parameters()), like, self.detach, self.firing)
+        return Way(self.packer, self._pathway_parameters(), like, self.detach, self.firing)
 
     def _pathway_parameters(self) -> list[Tensor]:
         """Weight, scale and shift of each pathway there is."""

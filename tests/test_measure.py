@@ -5,84 +5,87 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from conftest import in_memory
 from torch import nn
 
-import neurons
 from benchmarks import measure, samples
 from benchmarks.files import FORMAT, ResultsError, read_json, replacing, rounded, write_json
+from benchmarks.report import collect
 
 
-def test_saved_bytes_counts_each_storage_once_and_no_parameters() -> None:
-    """Square keeps its input, mul both factors: x (4 x 6 floats) twice, y = x w (4 x 6) once, w (6) is a parameter."""
-    x = torch.ones(4, 6, requires_grad=True)
-    layer = nn.ParameterList([nn.Parameter(torch.ones(6))])
-
-    def loss() -> torch.Tensor:
-        return ((x * layer[0]).square() + x.square()).sum()
-
-    assert measure.saved_bytes(loss, layer) == 2 * x.numel() * 4
+def rows_of(cost: dict[str, Any], folder: Path) -> dict[str, float]:
+    write_json(folder / "cost.json", cost)
+    return {row["metric"]: row["value"] for row in collect._cost(folder, "own")}
 
 
-def test_saved_bytes_of_a_view_are_those_of_its_storage() -> None:
-    x = torch.ones(10, 8, requires_grad=True) * 1.0
-    assert measure.saved_bytes(lambda: x[:, :2].square().sum(), nn.Module()) == 10 * 8 * 4
+COST: dict[str, Any] = {
+    "status": "ok",
+    "reason": "",
+    "time": {"train_step": {"median": 0.25, "quartiles": [0.2, 0.3], "ratio_to_lif": 2.5, "noisy": True}},
+    "throughput": {"train_step": {"sequences_per_second": 32.0, "predicted_frames_per_second": 160.0}},
+    "memory": {"saved_for_backward": 2**21, "saved_by_layer": [2**20, 2**19], "saved_by_rest": 2**19},
+    "joules": {"source": "RAPL", "train_step": 1.5},
+}
 
 
-def test_saved_bytes_leave_out_what_a_dropped_branch_saved() -> None:
-    """Of 50 detached squares nothing stays, whatever addresses they were given; of the last one its input does."""
-    x = torch.ones(100, requires_grad=True)
-
-    def loss() -> torch.Tensor:
-        total = x * 1.0
-        for _ in range(50):
-            total = total + (x * 2.0).square().detach()
-        return total.square().sum()
-
-    assert measure.saved_bytes(loss, nn.Module()) == 100 * 4
-
-
-@pytest.mark.parametrize("name", neurons.available())
-def test_saved_bytes_are_the_same_every_time(name: str, currents: Any) -> None:
-    neuron, drive = neurons.build(name, 16), currents().requires_grad_()
-    counts = {
-        measure.saved_bytes(lambda: neuron.unroll(drive, neuron.initial_state(drive[0]))[0].sum(), neuron)
-        for _ in range(3)
-    }
-    assert len(counts) == 1
+def test_every_cost_becomes_a_metric_of_its_own(tmp_path: Path) -> None:
+    assert rows_of(COST, tmp_path) == pytest.approx(
+        {
+            "train_step_ms": 250.0,
+            "train_step_iqr_ms": 100.0,
+            "train_step_ratio": 2.5,
+            "train_step_noisy": 1.0,
+            "train_step_sequences_per_second": 32.0,
+            "train_step_predicted_frames_per_second": 160.0,
+            "train_step_joules": 1.5,
+            "saved_for_backward_mib": 2.0,
+            "saved_by_layer_mib@1": 1.0,
+            "saved_by_layer_mib@2": 0.5,
+            "saved_by_rest_mib": 0.5,
+        }
+    )
 
 
-def test_the_ratio_is_the_median_of_the_pairs_and_outlives_a_slow_stretch() -> None:
-    """Own takes 3 times as long in every pair, while the machine's speed drifts by 10: the ratio is 3 all the same."""
-    drift = np.array([1.0, 1.0, 5.0, 10.0, 10.0])
-    rows = {"what": "train_step", "repeat": range(5), "own": 3 * drift, "reference": drift}
-    found = measure.time_summary(pd.DataFrame(rows))["train_step"]
-    assert found == {"median": 15.0, "quartiles": [3.0, 30.0], "ratio_to_lif": 3.0}
+def test_what_no_machine_counted_is_absent(tmp_path: Path) -> None:
+    without = {name: value for name, value in COST.items() if name != "joules"}
+    assert not [name for name in rows_of(without, tmp_path) if "joules" in name]
 
 
-def test_every_repeat_times_both_and_they_take_turns_at_going_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Recorded:
-        def __init__(self, name: str) -> None:
-            self.name = name
+def test_the_update_is_that_of_the_optimizer_of_the_training(generator: torch.Generator) -> None:
+    """Bit for bit, a parameter without a gradient included."""
+    start = [torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2,))]
+    ours, theirs = ([nn.Parameter(value.clone()) for value in start] for _ in range(2))
+    own, reference = measure.Adam(ours, 0.1), torch.optim.Adam(theirs, lr=0.1)
+    for _ in range(4):
+        for mine, other in zip(ours[:2], theirs[:2], strict=True):
+            mine.grad = torch.randn(mine.shape, generator=generator)
+            other.grad = mine.grad.clone()
+        own.step()
+        reference.step()
+    assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+    assert not torch.equal(ours[0], start[0])
+    assert torch.equal(ours[2], start[2])
 
-        def train_step(self) -> None:
-            calls.append(self.name)
 
-        inference = train_step
+def test_rates_are_those_of_the_batch() -> None:
+    """A batch of 8 sequences of 10 frames, 4 of them observed, in half a second: 16 sequences, 96 new frames."""
+    workload = measure.Workload.__new__(measure.Workload)
+    workload.frames, workload.observed = torch.zeros(8, 10, 1, 2, 2), 4
+    found = workload.throughput({"train_step": {"median": 1.0}, "inference": {"median": 0.5}})
+    assert found["inference"] == {"sequences_per_second": 16.0, "predicted_frames_per_second": 96.0}
+    assert found["train_step"]["sequences_per_second"] == 8.0
 
-    calls: list[str] = []
-    own: Any = Recorded("own")
-    lif: Any = Recorded("lif")
-    times = measure.interleaved(own, lif, 4, torch.device("cpu"), "title")
-    assert list(times.columns) == ["what", "repeat", "own", "reference"]
-    assert len(times) == 2 * 4
-    pairs = [tuple(calls[i : i + 2]) for i in range(0, len(calls), 2)]
-    assert all(set(pair) == {"own", "lif"} for pair in pairs)
-    timed = pairs[measure.WARM_UP : measure.WARM_UP + 4]
-    assert timed == [("own", "lif"), ("lif", "own")] * 2
+
+def test_inference_is_timed_in_evaluation_mode_and_training_in_training_mode() -> None:
+    workload = measure.Workload.__new__(measure.Workload)
+    workload.network = nn.Dropout()  # type: ignore[assignment]
+    modes = []
+    for what in (*measure.WHAT, "train_step"):
+        workload.call(what)
+        modes.append(workload.network.training)
+    assert modes == [True, False, False, True]
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 1, 5, 6), (2, 3, 2, 4, 4), (1, 1, 1, 1, 1)])

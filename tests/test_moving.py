@@ -5,10 +5,8 @@ What comes from official files is in tests/test_moving_files.py.
 
 import json
 import math
-import random as python_random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 import datasets
+from benchmarks.speed.protocol import by_the_protocol
 from datasets import SPLITS, moving_mnist
 from datasets._moving import PIXELS, Motion, blocks, drawn, trajectories
 
@@ -32,38 +31,6 @@ def generate(glyphs: Array, key: int, first: int, count: int, move: Motion) -> A
     """Sequences [count, length, canvas, canvas] of a stream."""
     frames = np.concatenate(list(blocks(glyphs, key, first, count, move)))
     return frames.reshape(count, move.length, move.canvas, move.canvas)
-
-
-def by_the_protocol(
-    glyphs: Array, count: int, canvas: int, digits: int, step: float, length: int, seed: int
-) -> Iterator[Array]:
-    """Sequences float32 [length, canvas, canvas] as the protocol of OpenSTL makes them: by one, by digit, by frame.
-
-    Each frame shows a digit after a step; what leaves the free range is put on its border and turns around.
-    """
-    draw = python_random.Random(seed)  # noqa: S311 - no secret
-    free, size = canvas - glyphs.shape[1], glyphs.shape[1]
-    for _ in range(count):
-        frames = np.zeros((length, canvas, canvas), dtype=np.float32)
-        for _ in range(digits):
-            y, x, angle = draw.random(), draw.random(), draw.random() * 2 * np.pi
-            dy, dx = np.sin(angle), np.cos(angle)
-            rows, columns = np.zeros(length), np.zeros(length)
-            for t in range(length):
-                y += dy * step
-                x += dx * step
-                if y <= 0 or y >= 1:
-                    y, dy = (0.0 if y <= 0 else 1.0), -dy
-                if x <= 0 or x >= 1:
-                    x, dx = (0.0 if x <= 0 else 1.0), -dx
-                rows[t], columns[t] = y, x
-            tops, lefts = (free * rows).astype(np.int32), (free * columns).astype(np.int32)
-            glyph = glyphs[draw.randrange(len(glyphs))]
-            for t in range(length):
-                top, left = tops[t], lefts[t]
-                window = frames[t, top : top + size, left : left + size]
-                frames[t, top : top + size, left : left + size] = np.maximum(window, glyph)
-        yield frames
 
 
 # --- how they move ----------------------------------------------------------------------------------------------------

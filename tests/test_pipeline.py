@@ -27,7 +27,15 @@ FEW = (  # a neuron of each kind: own, label, circuit with a file and without, l
     "snntorch_leaky",
     "convlstm",
 )
-OF_A_CELL = ("accuracy.json", "curves.csv", "predictions.png", "run.json", "weights.safetensors", "cost.json")
+OF_A_CELL = (
+    "accuracy.json",
+    "curves.csv",
+    "predictions.png",
+    "run.json",
+    "weights.safetensors",
+    "cost.json",
+    "dynamics.json",
+)
 OF_A_DATASET = ("trivial.json", "truth.png", "stability.json")
 SHOWN = {"report", "cards"}  # they follow new numbers, which a dry run does not make
 STAGES = {
@@ -38,7 +46,7 @@ STAGES = {
 
 
 def cells(*neurons: str) -> set[str]:
-    return {f"{stage}-{neuron}" for stage in ("train", "measure") for neuron in neurons}
+    return {f"{stage}-{neuron}" for stage in ("train", "measure", "dynamics") for neuron in neurons}
 
 
 class Clone:
@@ -140,7 +148,9 @@ def test_a_cell_is_a_line_of_neurons_on_a_dataset(clone: Clone) -> None:
     for dataset in params["datasets"]:
         where = f"pipelines/{dataset}/dvc.yaml"
         wanted |= {
-            f"{where}:{stage}@{profile}-{neuron}" for stage in ("train", "measure") for neuron in params["neurons"]
+            f"{where}:{stage}@{profile}-{neuron}"
+            for stage in ("train", "measure", "dynamics")
+            for neuron in params["neurons"]
         }
         wanted |= {f"{where}:prepare@{profile}"}
     assert set(clone.dvc("stage", "list", "--all", "--name-only").split()) == wanted
@@ -209,7 +219,7 @@ def test_every_file_that_decides_a_result_is_a_dependency() -> None:
     """The checkpoints' list and the pipeline's name the same files; of neurons/ each cell has its own sources."""
     assert named("train") == code(train.SOURCES)
     assert named("stability") == code(stability.SOURCES) | of_neurons({neuron for neuron, _ in stability.TRIALS})
-    for stage in ("train", "measure"):
+    for stage in ("train", "measure", "dynamics"):
         assert "results/sources/${item.neuron}.json" in STAGES[stage]["deps"]
     assert "results/sources/lif.json" in named("measure")  # timed in turn with every neuron
 

@@ -34,7 +34,7 @@ def test_a_file_for_each_dataset_and_none_for_others(loaded: Settings) -> None:
     for dataset in loaded.datasets:
         content = yaml.safe_load(Path(f"pipelines/{dataset}/dvc.yaml").read_text())
         assert {"dataset": dataset} in content["vars"]
-        assert set(content["stages"]) == {"prepare", "train", "measure"}
+        assert set(content["stages"]) == {"prepare", "train", "measure", "dynamics"}
     assert pipelines.stale(loaded) == []
 
 

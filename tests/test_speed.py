@@ -1,167 +1,140 @@
-"""Speed, as ratios within one run: `tox -- --benchmark-enable --benchmark-only tests/test_speed.py`.
+"""The measurement of the benchmarks, on clocks that are made up; what they time runs with the other tests."""
 
-Compare the rows of a group; in an ordinary test run every benchmark is called once and nothing is timed. What an
-adapter costs, and what is gained over a loop, stands in the name of its row too, as a ratio that other work on the
-machine hardly moves.
-"""
-
-import time
-from collections.abc import Callable
-from importlib import import_module
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import snntorch
-import torch
-from test_moving import by_the_protocol
-from torch import Tensor, nn
+from conftest import ROOT
 
-import neurons
-from benchmarks.network import Predictor
-from benchmarks.settings import NetworkSettings
-from datasets._moving import Motion, blocks
-
-QUICK = NetworkSettings(patch=4, layers=2, channels=32, kernel_size=5, groups=16)
+from benchmarks import compare
+from benchmarks.speed import pairs
 
 
-def keep_freed_memory_at_hand() -> None:
-    """Makes glibc do so, by the size of one freed block; else it depends on what ran before."""
-    torch.empty(31 << 20, dtype=torch.uint8)
+class Clock:
+    """Goes forward by what the calls say they take."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def taking(self, seconds: Any) -> Any:
+        """A call that takes `seconds`, a number or a function of the time."""
+
+        def call() -> None:
+            self.now += seconds(self.now) if callable(seconds) else seconds
+
+        return call
 
 
-def processor_time(call: Callable[[], Any]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(pairs, "clock", made)
+    return made
 
 
-@pytest.mark.parametrize("way", ["the protocol's loop", "ours"])
-def test_generating_sequences(benchmark: Any, way: str, random: np.random.Generator) -> None:
-    """10,000 official Moving MNIST sequences, each block dropped once it is made; of the loop 500, times 20."""
-    glyphs = random.integers(0, 256, (5000, 28, 28), dtype=np.uint8)
-
-    def ours() -> None:
-        assert sum(map(len, blocks(glyphs, 0, 0, 10_000, Motion(64, 2, [0.1, 0.1], 20)))) == 200_000
-
-    def loop() -> None:
-        assert sum(map(len, by_the_protocol(glyphs, 500, 64, 2, 0.1, 20, seed=0))) == 10_000
-
-    benchmark.group = "10,000 official Moving MNIST sequences"
-    keep_freed_memory_at_hand()
-    if benchmark.enabled and way == "ours":
-        ratios = [20 * processor_time(loop) / processor_time(ours) for _ in range(20)]
-        benchmark.extra_info["ratio"] = float(np.median(ratios[1:]))
-        benchmark.name += f" {benchmark.extra_info['ratio']:.1f} times as fast"
-    elif way != "ours":
-        benchmark.name += " (500 of them)"
-    benchmark.pedantic(ours if way == "ours" else loop, rounds=10, warmup_rounds=1)
+def test_a_steady_drift_drops_out_of_the_ratios() -> None:
+    """A machine that slows down from call to call: reference 1, own 3 x 1.1, reference 1.2, own 3 x 1.3, and 1.4."""
+    assert np.allclose(pairs.ratios([3.3, 3.9], [1.0, 1.2, 1.4]), [3.0, 3.0], rtol=1e-12)
 
 
-@pytest.mark.benchmark(group="training step, quick network")
-@pytest.mark.parametrize("name", neurons.available())
-def test_training_step(benchmark: Any, name: str, generator: torch.Generator) -> None:
-    network = Predictor(name, {}, (1, 32, 32), QUICK, seed=0)
-    frames = torch.rand(8, 10, 1, 32, 32, generator=generator)
-    step: Callable[[], Any] = lambda: (network(frames, 5)[0] - frames[:, 1:]).square().mean().backward()  # noqa: E731
-    benchmark(step)
-    assert all(parameter.grad is not None for parameter in network.parameters())
+def test_the_summary_is_median_and_quartiles_for_one_unit_of_work() -> None:
+    """Ratios 2, 4, 6, 8, 10: median 6, quartiles 4 and 8; a twentieth of it where twenty times as much is done."""
+    own, reference = [2.0, 4.0, 6.0, 8.0, 10.0], [1.0] * 6
+    assert pairs.summary(own, reference) == {"ratio": 6.0, "quartiles": [4.0, 8.0]}
+    assert pairs.summary(own, reference, amount=20.0) == {"ratio": 0.3, "quartiles": [0.2, 0.4]}
 
 
-# --- what an adapter adds to its library's own step -------------------------------------------------------------------
-
-Pass = Callable[[], tuple[Tensor, ...]]
-ADAPTED = {"snntorch": "snntorch_leaky", "norse": "norse_lif", "spikingjelly": "spikingjelly_plif"}
-
-
-def per_channel(value: float) -> nn.Parameter:
-    return nn.Parameter(torch.full((64, 1, 1), float(value)))
+@pytest.mark.parametrize(("pair", "rounds"), [(0.01, 50), (0.0001, pairs.MOST), (0.0, pairs.MOST), (3.0, pairs.FEWEST)])
+def test_rounds_fill_the_time_within_bounds(clock: Clock, pair: float, rounds: int) -> None:
+    """Half a second holds 50 pairs of 10 ms."""
+    assert pairs.warm_up(clock.taking(pair / 4), clock.taking(3 * pair / 4)) == pytest.approx(rounds, abs=1)
 
 
-def strictly(u: Tensor, *norse: Any) -> Tensor:
-    """The shared surrogate for a library to call."""
-    return neurons.Firing()(u, strict=True)
+MADE_UP = """
+import pytest
+
+from benchmarks.speed import conftest, pairs
 
 
-def forth_and_back(step: Callable[[], tuple[Tensor, ...]], sources: list[Tensor]) -> Pass:
-    """A step, which gives spikes, membrane and the rest of its state, and its backward pass to all of `sources`."""
+class Clock:
+    now = 0.0
 
-    def both() -> tuple[Tensor, ...]:
-        spikes, membrane, *_kept = step()
-        gradients = torch.autograd.grad([spikes.sum(), membrane.sum()], sources, allow_unused=True)
-        return spikes, membrane, gradients[0]
-
-    return both
+    def __call__(self):
+        return self.now
 
 
-def through_our_interface(library: str, current: Tensor, v: Tensor, i: Tensor) -> Pass:
-    neuron = neurons.build(ADAPTED[library], 64)
-    given = {"v": v, "i": i, "s": strictly(v - 1).detach().requires_grad_()}
-    kind = type(neuron.initial_state(current))
-    state = kind(*(given[field] for field in kind._fields))
-
-    def step() -> tuple[Tensor, ...]:
-        spikes, after = neuron(current, state)
-        return spikes, *after
-
-    return forth_and_back(step, [current, *state, *neuron.parameters()])
+clock = pairs.clock = conftest.clock = Clock()
+calls = []
 
 
-def as_the_library_s_user(library: str, current: Tensor, v: Tensor, i: Tensor) -> Pass:
-    if library == "snntorch":
-        cell = snntorch.Leaky(per_channel(0.5), per_channel(1), strictly, learn_beta=True, learn_threshold=True)
-        snntorch.SpikingNeuron.instances.remove(cell)  # which would keep it for ever
-        return forth_and_back(lambda: cell(current, v), [current, v, *cell.parameters()])
-    if library == "norse":
-        lif = import_module("norse.torch.functional.lif")
-        learnt = {name: per_channel(0.5) for name in ("tau_mem_inv", "tau_syn_inv", "v_th")}
+def taking(seconds, name):
+    def call():
+        calls.append(name)
+        clock.now += seconds * (1 + clock.now)  # the machine slows down for ever
+        return name
 
-        def step() -> tuple[Tensor, ...]:
-            before, constants = lif.LIFFeedForwardState(v, i), lif.LIFParameters(**learnt)
-            spikes, after = lif.lif_feed_forward_step(current, before, constants, dt=1.0)
-            return spikes, *after
-
-        return forth_and_back(step, [current, v, i, *learnt.values()])
-    node = import_module("spikingjelly.activation_based.neuron").ParametricLIFNode(
-        decay_input=False, surrogate_function=strictly
-    )
-    node.w = per_channel(0)
-
-    def functional() -> tuple[Tensor, ...]:
-        (spikes,), after = node.single_step_functional_forward((current,), (v,))
-        return spikes, *after
-
-    return forth_and_back(functional, [current, v, *node.parameters()])
+    return call
 
 
-def median_ratio(one: Pass, other: Pass, pairs: int = 200) -> float:
-    """How long `one` takes, divided by `other`: processor time, turn by turn, so that they share what disturbs them."""
-    ratios = []
-    for turn in range(pairs):
-        taken: dict[Pass, float] = {}
-        for timed in (one, other) if turn % 2 else (other, one):
-            start = time.process_time()
-            timed()
-            taken[timed] = time.process_time() - start
-        ratios.append(taken[one] / taken[other])
-    return float(np.median(ratios[5:]))
+@pytest.mark.parametrize("times", [3, 0.5])
+def test_it(in_turn, times):
+    calls.clear()
+    assert in_turn("made up", taking(times * 1e-4, "own"), taking(1e-4, "other"), "the other", amount=2) == "own"
+    assert calls == ["other", "own"] * (len(calls) // 2) + ["other"]  # each round lies between two of the reference
+"""
 
 
-@pytest.mark.parametrize("way", ["raw", "ours"])
-@pytest.mark.parametrize("library", ADAPTED)
-def test_a_step_through_an_adapter(
-    benchmark: Any, library: str, way: str, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    current, v, i = (torch.randn(16, 64, 32, 32, generator=generator).requires_grad_() for _ in range(3))
-    ours = through_our_interface(library, current, v, i)
-    if library == "norse":  # after the neuron, which silences what Norse's import warns of
-        monkeypatch.setattr(import_module("norse.torch.functional.lif"), "threshold", strictly)
-    raw = as_the_library_s_user(library, current, v, i)
-    assert all(torch.equal(one, other) for one, other in zip(ours(), raw(), strict=True))
-    benchmark.group = f"adapter overhead, {library}"
-    if benchmark.enabled:
-        keep_freed_memory_at_hand()
-        if way == "ours":
-            benchmark.extra_info["ratio"] = median_ratio(ours, raw)
-            benchmark.name += f" {benchmark.extra_info['ratio']:.3f} of raw"
-    benchmark.pedantic(ours if way == "ours" else raw, rounds=100, warmup_rounds=5)
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with calls whose times are known, and what the suite wrote of them."""
+    folder = tmp_path_factory.mktemp("speed")
+    (folder / "bench_made_up.py").write_text(MADE_UP)
+    timed = ["--benchmark-enable", "--benchmark-only", f"--benchmark-json={folder / 'speed.json'}"]
+    options = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", "-p", "benchmarks.speed.conftest"]
+    command = [sys.executable, "-m", "pytest", *options, *timed, str(folder / "bench_made_up.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    (folder / "said").write_text(done.stdout)
+    return folder
+
+
+def test_known_ratios_are_found_and_written(made_up: Path) -> None:
+    """3 and 1/2 times the reference for twice the work are 1.5 and 0.25; the file is one that can be compared."""
+    found = compare.read(made_up / "speed.json").ratios()
+    assert {name.rpartition("::")[2]: ratio.ratio for name, ratio in found.items()} == {
+        "test_it[3] / the other": pytest.approx(1.5, rel=1e-3),
+        "test_it[0.5] / the other": pytest.approx(0.25, rel=1e-3),
+    }
+    for ratio in found.values():
+        assert ratio.quartiles == pytest.approx((ratio.ratio, ratio.ratio), rel=1e-2)
+
+
+def test_the_file_is_small_and_names_no_host(made_up: Path) -> None:
+    written = json.loads((made_up / "speed.json").read_text())
+    assert set(written["machine_info"]) >= {"device", "threads", "cores", "versions", "revision"}
+    assert not {"node", "processor"} & set(written["machine_info"])
+    for benchmark in written["benchmarks"]:
+        assert set(benchmark) == {"group", "name", "fullname", "extra_info", "stats"}
+        assert set(benchmark["stats"]) == {"median", "iqr", "rounds"}
+        assert benchmark["stats"]["rounds"] == pairs.MOST
+        assert benchmark["name"] in {"test_it[3]", "test_it[0.5]"}
+
+
+def test_the_ratio_stands_in_the_row(made_up: Path) -> None:
+    assert "test_it[0.5] 0.25 x the other" in (made_up / "said").read_text()
+
+
+def test_where_nothing_is_timed_each_is_called_once(benchmark: Any) -> None:
+    calls: list[str] = []
+    benchmark.disabled = True
+    measured = pairs.InTurn(benchmark)
+    measured("made up", lambda: calls.append("own"), lambda: calls.append("other"), "the other")
+    assert calls == ["other", "own"]
+    assert not benchmark.extra_info

@@ -118,8 +118,21 @@ def _cost(folder: Path, group: str) -> list[Row]:
         low, high = times["quartiles"]
         values |= {f"{what}_ms": 1e3 * times["median"], f"{what}_iqr_ms": 1e3 * (high - low)}
         values |= {f"{what}_ratio": times["ratio_to_lif"]}
-    values |= {f"{what}_mib": size / 2**20 for what, size in content["memory"].items()}
+        if "noisy" in times:
+            values |= {f"{what}_noisy": float(times["noisy"])}
+    for what, rates in content.get("throughput", {}).items():
+        values |= {f"{what}_{unit}": rate for unit, rate in rates.items()}
+    for what, size in content["memory"].items():
+        values |= {f"{what}_mib{at}": part / 2**20 for at, part in _places(size)}
+    values |= {
+        f"{what}_joules": content["joules"][what] for what in content["time"] if what in content.get("joules", {})
+    }
     return [{**ended, "metric": metric, "value": value} for metric, value in values.items()]
+
+
+def _places(value: Any) -> list[tuple[str, Any]]:
+    """A number as it is; a list of numbers by place, the first being 1."""
+    return [(f"@{i}", part) for i, part in enumerate(value, start=1)] if isinstance(value, list) else [("", value)]
 
 
 def _scores(summary: dict[str, Any]) -> list[tuple[str, float]]:
