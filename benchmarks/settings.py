@@ -44,6 +44,9 @@ class NetworkSettings(_Strict):
     membrane: Literal["float32", "current"] = (
         "current"  # what neurons compute in: float32, or whatever their current comes in
     )
+    recompute: Count | None = None  # steps in a stretch that is computed again for its backward pass, to save memory
+    channels_last: bool = False  # memory layout of the maps
+    compile: bool = False  # the neurons' step by torch.compile; a circuit's plain step
 
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSettings":
@@ -76,13 +79,16 @@ class TrainingSettings(_Strict):
     validate_every: Count  # training steps between two looks at the validation split
     device: Literal["auto", "cpu", "cuda"]
     devices: Count = 1  # processes that share each batch of a seed: that many GPUs, or cores of a CPU
-    workers: Count  # seeds trained at once on a CPU, each on one thread
+    together: Count = 1  # seeds of a cell trained in one process, their parameters stacked
+    workers: Count  # processes at once on a CPU, each on one thread: that many seeds, or `together` times as many
     loaders: Annotated[int, Field(ge=0)]  # processes of each seed that read batches ahead; 0: read as they are needed
 
     @model_validator(mode="after")
     def _shared(self) -> "TrainingSettings":
         if self.batch % self.devices:
             raise ValueError(f"devices {self.devices} do not divide batch {self.batch}")
+        if self.devices > 1 and self.together > 1:
+            raise ValueError(f"devices {self.devices} and together {self.together} exclude each other; set one to 1")
         return self
 
 

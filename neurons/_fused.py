@@ -83,7 +83,7 @@ class Unroll(torch.autograd.Function):
         current_gradients = torch.empty_like(currents)
         xs, x_gradients = _scaled(currents, b).unbind(), current_gradients.unbind()
         hs, spikes, fired = membranes.unbind(), outputs.unbind(), output_gradients.unbind()
-        pathways = _Pathways(way, s, ctx.silent, s_gradient)
+        pathways = _Pathways(way, len(xs), s, ctx.silent, s_gradient)
         v_gradients, befores = list[Tensor](), list[Tensor]()
         for t in range(len(xs) - 1, -1, -1):
             made, mean, deviation, half = kept[4 * t : 4 * t + 4]
@@ -114,42 +114,44 @@ class Unroll(torch.autograd.Function):
 class _Pathways:
     """The way back through the pathways, step by step from the last; the parameters' gradients add up."""
 
-    def __init__(self, way: Way, s: Tensor, silent: bool, source: Tensor) -> None:
+    def __init__(self, way: Way, steps: int, s: Tensor, silent: bool, source: Tensor) -> None:
         """`s`: spikes before the first step, constant 0 if `silent`; `source`: gradient of the last ones."""
         self.way, self.s, self.silent = way, s, silent
-        self.laid = way.laid(s)  # of the shape and layout that the convolution's backward pass asks for
         self.source: Tensor | None = source  # gradient of the spikes that a step read
-        self.sums: list[Any] = [None, None, None]  # of weight, scale and shift
-        self.inners: list[Tensor] = []
+        self.weight: Tensor | None = None
+        self.affine: list[Tensor] = []  # scale and shift
+        self.inners: list[Tensor] = []  # whose share in the weight's gradient is still to come
+        self.later = way.nhwc and steps > 1  # small maps: the share of all steps in one call, at the end
+        self.laid = way.laid(s)  # of the shape and layout that the convolution's backward pass asks for
 
     def back(self, spikes: Tensor, inner: Tensor, half: Tensor, made: Tensor, mean: Tensor, deviation: Tensor) -> None:
         """One step, from the gradient `inner` of half its factors; it read `spikes`."""
         way = self.way
-        given, *affine = way.normed_backward(inner, half, made, mean, deviation)
-        source = weight = None
-        if not (self.silent and spikes is self.s):
-            if way.nhwc:  # small maps: the weight's share of all steps in one call, at the end
-                self.inners.append(given)
-            if not (way.nhwc and way.detach):
-                laid = self.laid if way.nhwc else way.laid(spikes)
-                source, weight = way.convolve_backward(given, laid, (not way.detach, not way.nhwc))
-        self.source = way.unlaid(source) if source is not None and not way.detach else None
-        self.sums = [_plus(total, new) for total, new in zip(self.sums, (weight, *affine), strict=True)]
+        given, scale, shift = way.normed_backward(inner, half, made, mean, deviation)
+        self.affine = [self.affine[0].add_(scale), self.affine[1].add_(shift)] if self.affine else [scale, shift]
+        self.source = None
+        if self.silent and spikes is self.s:
+            return  # nothing was read, and nothing asks for its gradient
+        if self.later:
+            self.inners.append(given)
+        if self.later and way.detach:
+            return
+        laid = self.laid if self.later or spikes is self.s else way.laid(spikes)
+        source, weight = way.convolve_backward(given, laid, (not way.detach, not self.later))
+        if not self.later:
+            self.weight = weight if self.weight is None else self.weight.add_(weight)
+        if not way.detach:
+            self.source = way.unlaid(source)
 
     def of_parameters(self, outputs: Tensor) -> list[Tensor]:
         """Gradients of the packed parameters; `outputs` [T, B, C, H, W] are the spikes of all steps."""
-        weight, scale, shift = self.sums
+        scale, shift = self.affine
         if self.inners:
-            read = outputs[:-1]
-            if not self.silent:
-                read = torch.cat((self.s[None], read)) if len(read) else self.s[None]
-            inner = torch.cat(self.inners[::-1]) if len(self.inners) > 1 else self.inners[0]
-            _, weight = self.way.convolve_backward(inner, self.way.laid(read.flatten(0, 1)), (False, True))
-        return [torch.zeros_like(self.way.packed.weight) if weight is None else weight.to(scale.dtype), scale, shift]
-
-
-def _plus(total: Tensor | None, new: Tensor | None) -> Tensor | None:
-    return new if total is None else total if new is None else total.add_(new)
+            read = outputs[:-1] if self.silent else torch.cat((self.s[None], outputs[:-1]))
+            laid = self.way.laid(read.flatten(0, 1))
+            _, self.weight = self.way.convolve_backward(torch.cat(self.inners[::-1]), laid, (False, True))
+        weight = torch.zeros_like(self.way.packed.weight) if self.weight is None else self.weight.to(scale.dtype)
+        return [weight, scale, shift]
 
 
 def _dot(one: Tensor, other: Tensor, like: Tensor) -> Tensor:

@@ -115,7 +115,8 @@ class STC(Neuron):
 
     def unroll(self, currents: Tensor, state: Any) -> tuple[Tensor, Any]:
         """All steps; in one function where the neuron is integrate-and-fire under both pathways."""
-        if not (self._is_fused(state.v) and self._is_plain_integrator()):
+        one_precision = currents.dtype == state.v.dtype == state.s.dtype
+        if not (one_precision and self._is_fused(currents) and self._is_plain_integrator()):
             return super().unroll(currents, state)
         check_input(currents[0], state)
         neuron: Any = self.neuron
