@@ -4,7 +4,8 @@
 
 Writes results/<profile>/<dataset>/<neuron>/: accuracy.json and curves.csv (the same bytes at every run on a CPU),
 predictions.png (the fixed test sequences), run.json (where and how long) and weights.safetensors (both of seed 0).
-Seeds run side by side on a CPU, one thread each. Interrupted, it goes on where it was.
+Seeds run side by side on a CPU, one thread each, or several together as one stack of networks. Interrupted, it goes on
+where it was.
 """
 
 import csv
@@ -21,7 +22,7 @@ import torch
 from benchmarks import checkpoint, command, distributed, machine, sources
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
-from benchmarks.seeds import run_seed
+from benchmarks.seeds import run_seeds
 from benchmarks.workers import side_by_side
 from neurons import NeuronError
 
@@ -57,17 +58,23 @@ def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
     """The records of all seeds of the cell; those that are finished in `folder` are not run again."""
     training = cell.settings.training
     seeds, title = range(training.seeds), f"{cell.neuron} on {cell.dataset}"
+    tasks = [seeds[first : first + training.together] for first in range(0, training.seeds, training.together)]
     try:
-        return side_by_side(partial(run_seed, cell, folder), seeds, training.workers, training.steps, title)
+        done = side_by_side(partial(run_seeds, cell, folder), tasks, training.workers, training.steps, title)
     except BrokenProcessPool as error:
         return [{"seed": seed, **command.ending(error)} for seed in seeds]
+    return [record for task in done for record in task["records"]]
 
 
 def fingerprint(cell: Cell) -> str:
     """A hash of all that a seed's result depends on."""
     files = [Path("benchmarks") / name for name in SOURCES] + sources.of(cell.kind)
     settings = cell.settings.model_dump(include={"network": True, "training": True})
-    for how in ("workers", "loaders", "seeds"):  # they do not change what a seed gives
+    irrelevant = ["workers", "loaders", "seeds"]  # they do not change what a seed gives
+    if cell.settings.training.together > 1:  # but for rounding, which goes by the number of seeds in a stack
+        files.append(Path("benchmarks") / "together.py")
+        irrelevant.remove("seeds")
+    for how in irrelevant:
         del settings["training"][how]
     values = {
         "neuron": [cell.kind, cell.params],
@@ -82,8 +89,9 @@ def fingerprint(cell: Cell) -> str:
 def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float) -> None:
     """Writes the cell's files from its seeds' records; `seconds` is the wall time of this run."""
     shared = ("group", "spiking", "note", "parameters")  # the same for every seed
+    elsewhere = ("curve", "format", "together")
     known: dict[str, Any] = next((record for record in records if "group" in record), {})
-    seeds = [{k: v for k, v in record.items() if k not in (*shared, "curve", "format")} for record in records]
+    seeds = [{k: v for k, v in record.items() if k not in (*shared, *elsewhere)} for record in records]
     with replacing(cell.results / "curves.csv") as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["seed", "step", "train_loss", "gradient_norm", "validation_mse"])
@@ -96,7 +104,8 @@ def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], secon
             else:
                 temporary.touch()  # a failed cell has none; DVC wants the file all the same
     where = machine.describe(machine.settle(cell.settings.training.device))
-    write_json(cell.results / "run.json", {"seconds": round(seconds, 1), **where})
+    together = max((record.get("together", 1) for record in records), default=1)
+    write_json(cell.results / "run.json", {"seconds": round(seconds, 1), "together": together, **where})
     content: dict[str, Any] = {
         "profile": cell.profile,
         "dataset": cell.dataset,

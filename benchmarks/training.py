@@ -55,45 +55,85 @@ def train(
     Where a `team` of processes trains together, each runs this; batches, loss and gradients are the whole team's, and
     the leader validates and writes for all.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    validation = (network, validation_set, settings, device)
-    progress = checkpoint.load(network, optimizer) or _before_training(team, *validation)
+    trainee = Trainee(network, validation_set, settings, device, checkpoint, team)
     shared = team.parallel(network)
-    reason = ""
-    losses: list[float] = []
-    norms: list[float] = []  # of the gradient, before it is clipped
-    order = batch_order(len(train_set), settings.batch, seed, progress.step, settings.steps)
+    start = trainee.progress.step
+    order = batch_order(len(train_set), settings.batch, seed, start, settings.steps)
     parts = batches(train_set, map(team.part, order), device, settings.loaders)
-    for step, frames in enumerate(parts, start=progress.step):
+    for step, frames in enumerate(parts, start=start):
         whole = (len(frames) * team.size, frames.shape[1])
         share = team.part(true_share(settings.sampling, whole, train_set.observed, seed, step))
-        predictions, _ = shared(frames, train_set.observed, torch.from_numpy(share).to(device))
+        sampled = torch.from_numpy(share).to(device)
+        predictions, _ = shared(frames, train_set.observed, sampled, with_outputs=False)
         loss = torch.nn.functional.mse_loss(predictions, frames[:, 1:])
-        losses.append(team.mean(loss))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step)
-        optimizer.zero_grad()
+        trainee.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        # spikes hide what is not finite from the loss (NaN does not reach the threshold); the gradient shows it
-        norms.append(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or math.inf).item())
-        if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
-            reason = f"loss {losses[-1]:.4g}, gradient norm {norms[-1]:.4g} at step {step + 1}"
+        if not trainee.update(step, team.mean(loss)):
             break
-        optimizer.step()
-        on_step(step + 1, losses[-1])
-        if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
-            try:
-                error = team.by_leader(_validate, *validation)
-            except NotFiniteError as broken:  # untrained it was finite
-                reason = f"{broken}, in validation after step {step + 1}"
-                break
-            progress.note(step + 1, float(np.mean(losses)), max(norms), error, network)
-            if team.leads:
-                checkpoint.save(network, optimizer, progress)
-            losses.clear()
-            norms.clear()
-    network.load_state_dict(progress.best)
-    return Trained("diverged" if reason else "ok", reason, progress.best_step, progress.curve)
+        on_step(step + 1, trainee.losses[-1])
+        if not trainee.look(step):
+            break
+    return trainee.end()
+
+
+class Trainee:
+    """A network on its way through one training: whoever has its gradient takes it a step further.
+
+    It begins where its checkpoint has it. Where a `team` trains it, each of its processes has one of these.
+    """
+
+    def __init__(
+        self,
+        network: Predictor,
+        validation_set: Sequences,
+        settings: TrainingSettings,
+        device: torch.device,
+        checkpoint: Checkpoint,
+        team: Team = ALONE,
+    ) -> None:
+        self.network, self.settings, self.checkpoint, self.team = network, settings, checkpoint, team
+        self.validation = (network, validation_set, settings, device)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        self.progress = checkpoint.load(network, self.optimizer) or _before_training(team, *self.validation)
+        self.reason = ""  # why it diverged
+        self.losses: list[float] = []  # since the last look at the validation split, as the next
+        self.norms: list[float] = []  # of the gradient, before it is clipped
+
+    def update(self, step: int, loss: float) -> bool:
+        """Takes step number `step` by the gradient that is there, clipped; False where it or the loss is not finite."""
+        self.losses.append(loss)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, step)
+        # spikes hide what is not finite from the loss (NaN does not reach the threshold); the gradient shows it
+        clip = self.settings.clip or math.inf
+        self.norms.append(torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip).item())
+        if not (math.isfinite(loss) and math.isfinite(self.norms[-1])):
+            self.reason = f"loss {loss:.4g}, gradient norm {self.norms[-1]:.4g} at step {step + 1}"
+            return False
+        self.optimizer.step()
+        return True
+
+    def look(self, step: int) -> bool:
+        """Validates, notes and saves where it is time after step number `step`; False where predictions diverged."""
+        if (step + 1) % self.settings.validate_every and step + 1 != self.settings.steps:
+            return True
+        try:
+            error = self.team.by_leader(_validate, *self.validation)
+        except NotFiniteError as broken:  # untrained it was finite
+            self.reason = f"{broken}, in validation after step {step + 1}"
+            return False
+        self.progress.note(step + 1, float(np.mean(self.losses)), max(self.norms), error, self.network)
+        if self.team.leads:
+            self.checkpoint.save(self.network, self.optimizer, self.progress)
+        self.losses.clear()
+        self.norms.clear()
+        return True
+
+    def end(self) -> Trained:
+        """Leaves the best weights in the network, and says how it went."""
+        self.network.load_state_dict(self.progress.best)
+        ended = "diverged" if self.reason else "ok"
+        return Trained(ended, self.reason, self.progress.best_step, self.progress.curve)
 
 
 def batch_order(available: int, batch: int, seed: int, start: int, stop: int) -> Iterator[NDArray[np.int64]]:

@@ -117,7 +117,8 @@ def test_missing_results_are_an_error_or_left_out(folder: Path) -> None:
 def rendered(template: str, panel: Panel) -> str:
     section: dict[str, Any] = dict.fromkeys(("name", "title", "budget", "folder"), "d")
     section |= {"banner": [], "findings": [], "tables": [], "figures": [], "panels": [panel]}
-    return environment().get_template(template).render(profile="p", sections=[section], panels=[panel])
+    section["dynamics"] = {"panels": [], "figures": []}
+    return environment().get_template(template).render(profile="p", overview=[], sections=[section], panels=[panel])
 
 
 def test_a_panel_in_markdown_is_a_table_with_its_notes() -> None:
@@ -164,6 +165,7 @@ def test_a_report_without_parity_or_stability(project: Project, here: Callable[.
     page = (project.folder / "reports/index.html").read_text()
     assert "Parity" not in page
     assert "stabilises" not in page
+    assert "What the neurons do" not in page
     write_json(project.folder / "results/parity.json", {"pairs": [PAIR], "tolerance": 1e-6})
     write_json(project.folder / "results/smoke/moving_mnist/stability.json", {"steps": 300, "trials": [TRIAL]})
     assert here(project, "report", "--keep-going").returncode == 0

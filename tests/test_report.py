@@ -82,7 +82,7 @@ def test_the_lift_is_the_difference_to_the_neuron_under_the_circuit() -> None:
     lifts = {line.neuron: line.lift for line in summarise(results(errors), "d")}
     found = {neuron: lift[0] for neuron, lift in lifts.items() if lift}
     assert found == pytest.approx({"stc_lif": -2, "stc_plif": -3, "stc_norse_lif": 1, "stc_norse_lif-detached": 0})
-    text = render("table.md", results(errors)).split("### Cost")[0]
+    text = render("table.md", results(errors)).split("### What it costs")[0]
     (heading,) = [row.split(" | ") for row in text.splitlines() if row.startswith("| neuron |")]
     assert heading[3:] == ["ΔMSE to LIF", "ΔMSE to base", "n |"]
     (row,) = [row.split(" | ") for row in text.splitlines() if row.startswith("| stc_plif |")]
@@ -185,7 +185,7 @@ def test_a_failed_cell_keeps_its_line_and_its_reason() -> None:
     lines = summarise(with_failure("spikes must be 0 or 1"), "d")
     assert [line.status for line in lines if line.neuron == "bad"] == ["failed (spikes must be 0 or 1)"]
     assert any("bad: failed (spikes must be 0 or 1)" in text for text in findings(lines))
-    accuracy, _ = tables(lines, {})
+    accuracy, *_ = tables(lines, {})
     (cells,) = [cells for line, cells in accuracy.rows if line.neuron == "bad"]
     assert cells[0].text == "–"
 
@@ -200,9 +200,10 @@ def render(template: str, table: pd.DataFrame) -> str:
         "folder": "results/p/d",
         "figures": [],
         "panels": [],
+        "dynamics": {"panels": [], "figures": []},
     }
     section |= {"findings": findings(lines), "tables": tables(lines, NOTES)}
-    return environment().get_template(template).render(profile="p", sections=[section], panels=[])
+    return environment().get_template(template).render(profile="p", overview=[], sections=[section], panels=[])
 
 
 def test_markdown_marks_best_second_and_artificial() -> None:
@@ -224,7 +225,7 @@ def test_a_time_shows_its_interquartile_range() -> None:
 
 def test_latex_is_balanced_and_escaped() -> None:
     text = render("table.tex", results())
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == text.count(r"\bottomrule") == 2
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == text.count(r"\bottomrule") == 3
     assert r"stc\_lif & STC & \textbf{9.00 $\pm$ 1.00} & $-$2.00 [" in text
     assert r"D \& co" in text
     assert text.count("{") == text.count("}")

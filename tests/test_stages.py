@@ -1,5 +1,6 @@
 """The stages as a user types them: what they write, that they repeat themselves, and that they survive being killed."""
 
+import csv
 import json
 import os
 import re
@@ -91,12 +92,17 @@ def test_measure_writes_times_of_both_and_memory(project: Project, here: Callabl
     folder = project.folder / "results/smoke/moving_mnist/lif"
     cost = json.loads((folder / "cost.json").read_text())
     assert cost["status"] == "ok"
-    for what in ("train_step", "inference"):
+    for what in ("train_step", "inference", "latency"):
         low, high = cost["time"][what]["quartiles"]
         assert 0 < low <= cost["time"][what]["median"] <= high
     assert cost["memory"]["saved_for_backward"] > 0
-    repeats = project.cell["cost"]["repeats"]
-    assert len((folder / "times.csv").read_text().splitlines()) == 1 + 2 * repeats
+    with (folder / "times.csv").open() as file:
+        times = list(csv.DictReader(file))
+    for what in ("train_step", "inference", "latency"):
+        numbers = [int(row["repeat"]) for row in times if row["what"] == what]
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+        assert numbers[0] < 0 <= numbers[-1]  # the first call is warm-up
+        assert numbers[-1] + 1 >= project.cell["cost"]["repeats"]
 
 
 def test_a_loss_that_is_not_finite_ends_as_diverged(project: Project, here: Callable[..., Done]) -> None:
@@ -110,7 +116,7 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(project: Project, here: Call
 
 
 def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Callable[..., Done]) -> None:
-    for stage in ("train", "measure"):
+    for stage in ("train", "measure", "dynamics"):
         assert here(project, stage, *CELL, "lif").returncode == 0
     write_json(project.folder / "results/parity.json", {"pairs": [PAIR], "tolerance": 1e-6})
     write_json(project.folder / "results/smoke/moving_mnist/stability.json", {"steps": 2, "trials": [TRIAL]})
@@ -122,6 +128,7 @@ def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Call
     page = seen[0]["index.html"].decode()
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)  # self-contained: nothing is fetched
     assert "<h2>Moving MNIST</h2>" in page
+    assert "<summary>What the neurons do" in page
     accuracy = seen[0]["table.md"].decode().split("### Accuracy")[1].split("### ")[0]
     rows = re.findall(r"^\| (\w+) \|", accuracy, flags=re.MULTILINE)
     assert rows == ["neuron", "copy_last", "linear", "mean_frame", "black", "lif"]  # nothing that was not run
@@ -138,14 +145,14 @@ def test_what_is_synthetic_says_so_over_every_table(project: Project, here: Call
     assert f"<h2>{title}</h2>" in page
     assert f'<a href="#advection">{title}</a>' in page
     assert f"## {title}" in markdown
-    assert latex.count(f"\\caption{{{title}: ") == latex.count("\\caption{Moving MNIST: ") == 2
+    assert latex.count(f"\\caption{{{title}: ") == latex.count("\\caption{Moving MNIST: ") == 3
 
 
 def test_the_neuron_of_the_readme(project: Project) -> None:
     section = (ROOT / "README.md").read_text().split("## Add your neuron")[1].split("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     project.add("my_neuron", code)
-    for stage in ("train", "measure"):
+    for stage in ("train", "measure", "dynamics"):
         assert project.run(stage, *CELL, "my_neuron").returncode == 0
     assert project.run("report", "--keep-going").returncode == 0
     assert "| my_neuron | own |" in (project.folder / "reports/table.md").read_text()

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 
 from benchmarks import command, samples, settings
 from benchmarks.files import ResultsError, writing
+from benchmarks.report import claims, dynamics
 from benchmarks.report.collect import ROOT, collect, described
-from benchmarks.report.figures import Painter, draw, encoded, save
-from benchmarks.report.panels import parity, stability
+from benchmarks.report.figures import Painter, draw, save, webp
+from benchmarks.report.panels import parity, reach, stability
 from benchmarks.report.summary import findings, summarise
 from benchmarks.report.tables import banner, environment, tables
 from benchmarks.settings import Settings
@@ -53,6 +54,7 @@ def render(folder: Path, loaded: Settings, profile: str, table: pd.DataFrame, ke
     table.to_csv(folder / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
     shown = {
         "profile": profile,
+        "overview": claims.reach(table) + claims.accuracy(table),
         "sections": [
             section(loaded, profile, dataset, table, folder / "figures", keep_going) for dataset in loaded.datasets
         ],
@@ -71,26 +73,33 @@ def section(
     known = described(loaded, profile, dataset)
     budget = banner(profile, loaded.cell(profile, dataset), known)
     title = known["card"]["title"] if known["card"] else dataset
+    results = ROOT / profile / dataset
     painter = Painter(own, list(loaded.neurons), title)
-    on_page = painter.in_short()
-    figures = []
-    for name, caption, figure in _figures(painter, ROOT / profile / dataset, known["card"]):
-        forms = ("png",) if name.startswith("strip") else ("svg", "png")  # a vector form adds nothing to pictures
-        save(figure, folder / f"{dataset}-{name}", forms)
-        if not name.startswith("strip") or name.removeprefix("strip-") in on_page:
-            data = base64.b64encode(encoded(figure, "webp")).decode()
-            figures.append({"name": name, "title": caption, "source": f"data:image/webp;base64,{data}"})
+    looked = dynamics.figures(painter, dynamics.read(results, painter.neurons), (known["card"] or {}).get("observed"))
     return {
         "name": dataset,
         "title": title,
         "banner": budget,
         "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in IN_CAPTIONS) + ".",
-        "findings": findings(lines),
+        "findings": findings(lines) + claims.energy(lines),
         "tables": tables(lines, known["notes"]),
-        "panels": stability(ROOT / profile / dataset, keep_going) if dataset in loaded.stability else [],
-        "figures": figures,
+        "panels": stability(results, keep_going) if dataset in loaded.stability else [],
+        "figures": _saved(_figures(painter, results, known["card"]), folder, dataset, painter.in_short()),
+        "dynamics": {"panels": reach(lines, own), "figures": _saved(looked, folder, dataset, [])},
         "folder": f"figures/{dataset}-strip-*.png",
     }
+
+
+def _saved(drawn: list[tuple[str, str, Figure]], folder: Path, dataset: str, strips: list[str]) -> list[dict[str, str]]:
+    """Writes figures to `folder` and returns those for the page: all but the strips of neurons not in `strips`."""
+    shown = []
+    for name, caption, figure in drawn:
+        path = folder / f"{dataset}-{name}"
+        save(figure, path, ("png",) if name.startswith("strip") else ("svg", "png"))  # pictures gain nothing as vectors
+        if not name.startswith("strip") or name.removeprefix("strip-") in strips:
+            data = base64.b64encode(webp(path)).decode()
+            shown.append({"name": name, "title": caption, "source": f"data:image/webp;base64,{data}"})
+    return shown
 
 
 def _figures(painter: Painter, results: Path, card: dict[str, Any] | None) -> list[tuple[str, str, Figure]]:

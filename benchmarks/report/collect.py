@@ -2,8 +2,10 @@
 
 Columns: profile, dataset, neuron, group, seed, status, metric, value. A metric that belongs to a place is named
 `metric@place`: `mse@3` is the error of the third predicted frame, `validation_mse@400` that after 400 steps,
-`firing_rate@1` that of the first layer. Costs have no seed. A cell that did not end well has one row a seed (or one
-row), with no metric, whose status says why: nothing disappears.
+`firing_rate@1` that of the first layer and `firing_rate@1.4` that of its fourth step, `energy_operations_nj@int8` the
+energy in another arithmetic than float32. What dynamics.json says is of seed 0, `_start` before training and `_trained`
+after it. Costs have no seed. A cell that did not end well has one row a seed (or one row), with no metric, whose status
+says why: nothing disappears.
 """
 
 from contextlib import suppress
@@ -17,6 +19,8 @@ from benchmarks.settings import Settings
 
 COLUMNS = ["profile", "dataset", "neuron", "group", "seed", "status", "metric", "value"]
 ROOT = Path("results")
+OPERATIONS = ("mac", "ac", "dense", "neuron_operations", "normalisation")
+ENERGIES = ("operations_nj", "with_memory_nj", "with_memory_reused_nj")
 Row = dict[str, Any]
 
 
@@ -32,7 +36,9 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
         for neuron in settings.neurons:
             trained = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, folder / neuron)
             group = trained[0]["group"]
-            own += trained + _guarded({"neuron": neuron, "group": group}, keep_going, _cost, folder / neuron, group)
+            own += trained
+            for read in (_cost, _dynamics):
+                own += _guarded({"neuron": neuron, "group": group}, keep_going, read, folder / neuron, group)
         rows += [{"profile": profile, "dataset": dataset, **row} for row in own]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.astype({"seed": "Int64", "value": "float64"})
@@ -128,6 +134,27 @@ def _cost(folder: Path, group: str) -> list[Row]:
         f"{what}_joules": content["joules"][what] for what in content["time"] if what in content.get("joules", {})
     }
     return [{**ended, "metric": metric, "value": value} for metric, value in values.items()]
+
+
+def _dynamics(folder: Path, group: str) -> list[Row]:
+    content = read_json(folder / "dynamics.json")
+    if content["status"] != "ok":
+        return [{"group": group, "seed": None, "status": _status(content), "metric": None, "value": None}]
+    values: dict[str, Any] = {name: content["operations"]["total"][name] for name in OPERATIONS}
+    for arithmetic, energies in content["energy"].items():
+        at = "" if arithmetic == "float32" else f"@{arithmetic}"
+        values |= {f"energy_{name}{at}": energies[name] for name in ENERGIES}
+    for i, layer in enumerate(content.get("spikes", {}).get("layers", []), start=1):
+        values |= {f"{share}@{i}": layer[share] for share in ("dead", "saturated")}
+        values |= {f"firing_rate@{i}.{step}": rate for step, rate in enumerate(layer["rate_by_step"], start=1)}
+    for when, layers in content["lags"].items():
+        for layer in layers:
+            at = f"{when}@{layer['layer']}"
+            values[f"gradient_factor_{at}"] = layer["gradient"]["per_step"]
+            values[f"memory_{at}"] = layer["memory"] and layer["memory"][-1]
+            values[f"membrane_rms_{at}"] = layer["membrane"] and layer["membrane"]["rms"][-1]
+    ended = {"group": group, "seed": 0, "status": "ok"}
+    return [{**ended, "metric": metric, "value": float(value)} for metric, value in values.items() if value is not None]
 
 
 def _places(value: Any) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Panels beside the tables: that one neuron is the same in every library, and what stabilises the circuit."""
+"""Panels beside the tables: one neuron in every library, what stabilises the circuit, how far back neurons reach."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,8 +8,19 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.files import PARITY, ResultsError, read_json
+from benchmarks.report.summary import Line
 
 STABILITY = "stability.json"
+REACH = {
+    "gradient_factor_start": "gradient a step back, start",
+    "gradient_factor_trained": "gradient, trained",
+    "memory_start": "memory, start",
+    "memory_trained": "memory, trained",
+    "membrane_rms_start": "membrane, start",
+    "membrane_rms_trained": "membrane, trained",
+    "dead": "dead",
+    "saturated": "saturated",
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,48 @@ def stability(folder: Path, keep_going: bool) -> list[Panel]:
             ],
         )
     ]
+
+
+def reach(lines: list[Line], own: pd.DataFrame) -> list[Panel]:
+    """The panel of how far back each neuron reaches; `own` is the tidy table of one dataset.
+
+    No panel where no neuron was looked at; a neuron that could not be looked at has its status instead of numbers.
+    """
+    known = own[own["metric"].notna()]
+    values = {
+        (row.neuron, row.metric): row.value for row in known.itertuples() if row.metric.partition("@")[0] in REACH
+    }
+    if not values:
+        return []
+    layers = range(1, 1 + max(int(metric.partition("@")[2]) for _, metric in values))
+    rows = []
+    for line in lines:
+        if line.group == "trivial":
+            continue
+        cells = [[values.get((line.neuron, f"{metric}@{layer}")) for layer in layers] for metric in REACH]
+        texts = [" / ".join(_figure(value) for value in cell) for cell in cells]
+        looked = any(value is not None for cell in cells for value in cell)
+        rows.append([line.neuron, *(texts if looked else [line.status, *["–"] * (len(REACH) - 1)])])
+    return [
+        Panel(
+            "How far back each neuron reaches",
+            ["neuron", *REACH.values()],
+            rows,
+            [
+                f"Each cell: layers {' / '.join(map(str, layers))}. Of seed 0, before training and with the weights"
+                " that training kept. docs/dynamics.md has all definitions.",
+                "Gradient a step back: factor by which each step back in time multiplies the gradient by the neuron's"
+                " own state; below 1 it vanishes, above 1 it explodes.",
+                "Memory: relative change of the outputs 15 steps after one observed frame was swapped. Membrane: root"
+                " mean square after 20 steps. Dead, saturated: share of neurons that never fire, that fire at every"
+                " step.",
+            ],
+        )
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if value < 1e4 else f"{value:.1e}"
 
 
 def _read(path: Path, keep_going: bool) -> dict[str, Any] | None:

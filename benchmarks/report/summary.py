@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from benchmarks.metrics import METRICS
+from benchmarks.report.columns import COLUMNS, Column
 
 REFERENCE = "lif"
 STC = "stc_lif"
@@ -28,50 +28,6 @@ GROUPS = {
 UNRANKED = ("artificial", "trivial", "weighted")  # shown apart, never best or second: they are another kind of thing
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the tables: the metric it shows, its heading, and how its numbers are written."""
-
-    metric: str
-    heading: str
-    digits: int
-    lower_is_better: bool | None = None  # None: not ranked
-    meaning: str = ""
-    spread: str = ""  # the metric that stands in brackets behind the number; without one, the seeds' deviation
-
-
-COLUMNS = [
-    *(
-        Column(name, f"{metric.label} {metric.arrow}", digits, metric.lower_is_better, metric.description)
-        for (name, metric), digits in zip(METRICS.items(), (2, 1, 2, 4, 4), strict=True)
-    ),
-    Column("network_parameters", "parameters", 0, None, "learnable numbers of the whole network"),
-    Column("neurons_parameters", "of neurons", 0, None, "those of its neurons alone"),
-    Column("firing_rate", "firing rate", 3, None, "spikes per neuron and step, all layers and all test sequences"),
-    Column(
-        "train_step_ms",
-        "train step, ms",
-        1,
-        None,
-        "one training step of one batch, median (interquartile range)",
-        "train_step_iqr_ms",
-    ),
-    Column("train_step_ratio", "train × LIF", 2, None, "training step relative to LIF, measured in turn with it"),
-    Column(
-        "inference_ms",
-        "inference, ms",
-        1,
-        None,
-        "closed-loop prediction of one batch, median (interquartile range)",
-        "inference_iqr_ms",
-    ),
-    Column("inference_ratio", "inference × LIF", 2, None, "inference relative to LIF, measured in turn with it"),
-    Column("saved_for_backward_mib", "saved, MiB", 1, None, "memory that autograd keeps for one backward pass"),
-    Column("peak_resident_mib", "peak RAM, MiB", 0, None, "peak resident size of a fresh process that trains"),
-    Column("peak_allocated_mib", "peak GPU, MiB", 0, None, "peak memory allocated on the GPU"),
-]
-
-
 @dataclass
 class Entry:
     """A number of a table: mean, spread (over seeds, or the column's own), count, and 1 or 2 where best or second."""
@@ -80,6 +36,7 @@ class Entry:
     sd: float
     n: int
     rank: int = 0
+    noisy: bool = False
 
 
 @dataclass
@@ -89,6 +46,7 @@ class Line:
     neuron: str
     group: str
     status: str
+    trained: bool = True  # whether its training ended well in every seed, whatever its instruments did
     entries: dict[str, Entry] = field(default_factory=dict)
     difference: tuple[float, float, float] | None = None  # of MSE to LIF, paired by seed: mean, low, high
     lift: tuple[float, float, float] | None = None  # of MSE to the neuron under the circuit
@@ -101,14 +59,16 @@ def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
     lines = []
     for neuron, rows in own.groupby("neuron", sort=False):
         groups = [group for group in rows["group"] if group]
-        line = Line(str(neuron), groups[0] if groups else "", _ended(rows))
+        seeds = rows[rows["seed"].notna()]
+        line = Line(str(neuron), groups[0] if groups else "", _ended(rows), bool((seeds["status"] == "ok").all()))
         for column in COLUMNS:
             values = rows.loc[(rows["metric"] == column.metric) & (rows["status"] == "ok"), "value"]
             if len(values):
                 sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
                 if column.spread:
                     sd = float(rows.loc[rows["metric"] == column.spread, "value"].mean())
-                line.entries[column.metric] = Entry(float(values.mean()), sd, len(values))
+                noisy = bool(rows.loc[rows["metric"] == column.noisy, "value"].any())
+                line.entries[column.metric] = Entry(float(values.mean()), sd, len(values), noisy=noisy)
         if neuron != REFERENCE and line.group != "trivial":
             line.difference = paired_difference(own, str(neuron))
         if line.group not in (*UNRANKED, "stc"):
@@ -250,18 +210,16 @@ def _named(neurons: list[str]) -> str:
     return f" ({', '.join(neurons)})" if neurons else ""
 
 
-def shown_columns(lines: list[Line]) -> list[Column]:
-    """The columns that any line has a number for."""
-    return [column for column in COLUMNS if any(column.metric in line.entries for line in lines)]
+def shown_columns(columns: list[Column], lines: list[Line]) -> list[Column]:
+    """Those of `columns` that any line has a number for."""
+    return [column for column in columns if any(column.metric in line.entries for line in lines)]
 
 
 def _rank(lines: list[Line], column: Column) -> None:
-    """Marks best and second among those that ended well in every seed; equal means share a rank."""
+    """Marks best and second among those whose training ended well in every seed; equal means share a rank."""
     if column.lower_is_better is None:
         return
-    rivals = [
-        line for line in lines if line.group not in UNRANKED and line.status == "ok" and column.metric in line.entries
-    ]
+    rivals = [line for line in lines if line.group not in UNRANKED and line.trained and column.metric in line.entries]
     ranked = [line.entries[column.metric] for line in rivals]
     sign = 1 if column.lower_is_better else -1
     levels = sorted({sign * entry.mean for entry in ranked})[:2]

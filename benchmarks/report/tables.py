@@ -6,14 +6,24 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from benchmarks.report.summary import GROUPS, HEADLINE, REFERENCE, Column, Entry, Line, shown_columns
+from benchmarks.report.columns import ACCURACY, ACTIVITY, COST, Column
+from benchmarks.report.summary import GROUPS, HEADLINE, REFERENCE, Entry, Line, shown_columns
 from benchmarks.settings import CellSettings, NetworkSettings
 
 DIFFERENCES = (
     "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval, from 3 seeds on]; below 0 is better."
     " Base: the neuron that the circuit was put upon."
 )
-ACCURACY = ("mse", "mae", "psnr", "ssim", "ssim_r1")
+MEASURED = (
+    "Times, throughput and memory are this machine's; noise cancels in the ratios, timed in turn with LIF."
+    " ≈: noisy, two runs may differ by more than 5 %."
+)
+ESTIMATED = (
+    "Spikes: of all seeds. Operations and energy: of seed 0, in closed loop, on average over test sequences. Energies"
+    " compare networks under one set of assumptions and measure no device. Not counted: addressing and routing of"
+    " events, control, clock and leakage, partial sums, loading the network, training; docs/energy.md has all."
+)
+OVER_SEEDS = (*(column.metric for column in ACCURACY), "firing_rate", "sparsity")
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,9 @@ class Table:
 
 
 def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
-    """The accuracy table and the cost table of a dataset; `remarks` are the neurons' own notes, by name."""
-    columns = [fitted(column, lines) for column in shown_columns(lines)]
-    digits = next((column.digits for column in columns if column.metric == HEADLINE), 2)
-    accuracy = [column for column in columns if column.metric in ACCURACY]
-    cost = [column for column in columns if column.metric not in ACCURACY]
+    """The tables of a dataset: accuracy, cost, activity; `remarks` are the neurons' own notes, by name."""
+    accuracy = [fitted(column, lines) for column in shown_columns(ACCURACY, lines)]
+    digits = next((column.digits for column in accuracy if column.metric == HEADLINE), 2)
     by_accuracy = [
         (
             line,
@@ -51,11 +59,7 @@ def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
         )
         for line in lines
     ]
-    by_cost = [
-        (line, [_cell(line.entries.get(c.metric), c) for c in cost]) for line in lines if line.group != "trivial"
-    ]
     ranked = "Bold: best spiking neuron; underlined: second. Mean ± standard deviation over seeds, n of them."
-    measured = "Times and memory are this machine's; noise cancels in the ratios, timed in turn with LIF."
     return [
         Table(
             "Accuracy",
@@ -63,8 +67,16 @@ def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
             by_accuracy,
             [ranked, *_meanings(accuracy), DIFFERENCES, *(f"{name}: {text}." for name, text in remarks.items())],
         ),
-        Table("Cost", [c.heading for c in cost], by_cost, [measured, *_meanings(cost)]),
+        _of_neurons("What it costs", COST, lines, MEASURED),
+        _of_neurons("Spikes, operations and energy", ACTIVITY, lines, ESTIMATED),
     ]
+
+
+def _of_neurons(title: str, columns: list[Column], lines: list[Line], note: str) -> Table:
+    """A table of all lines but the trivial predictors', which neither cost anything nor spike."""
+    shown = shown_columns(columns, lines)
+    rows = [(line, [_cell(line.entries.get(c.metric), c) for c in shown]) for line in lines if line.group != "trivial"]
+    return Table(title, [c.heading for c in shown], rows, [note, *_meanings(shown)])
 
 
 def fitted(column: Column, lines: list[Line]) -> Column:
@@ -122,7 +134,7 @@ def latex(text: str) -> str:
     special = {
         "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
-        "×": r"$\times$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
+        "×": r"$\times$", "≈": r"$\approx$", "µ": r"$\mu$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
     }  # fmt: skip
     return "".join(special.get(character, character) for character in text)
 
@@ -139,11 +151,12 @@ def _firing(network: NetworkSettings) -> str:
 def _cell(entry: Entry | None, column: Column) -> Cell:
     if entry is None:
         return Cell("–")
-    text = f"{entry.mean:,.{column.digits}f}"
+    mean, sd = (f"{column.scale * value:,.{column.digits}f}" for value in (entry.mean, entry.sd))
+    text = f"≈ {mean}" if entry.noisy else mean
     if column.spread:
-        text += f" ({entry.sd:.{column.digits}f})"
-    elif entry.n > 1 and column.metric in (*ACCURACY, "firing_rate"):
-        text += f" ± {entry.sd:.{column.digits}f}"
+        text += f" ({sd})"
+    elif entry.n > 1 and column.metric in OVER_SEEDS:
+        text += f" ± {sd}"
     return Cell(text, entry.rank)
 
 
