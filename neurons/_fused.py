@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neurons._firing import Firing, density
+from neurons._firing import density
 from neurons._packed import Way, sigmoid_backward
 
 
@@ -23,7 +23,7 @@ class Factors(torch.autograd.Function):
         half, mean, deviation = way.normed(made)
         ctx.way = way
         ctx.save_for_backward(spikes, made, mean, deviation, half)
-        return tuple((2 * one).view(spikes.shape) for one in way.split(half))
+        return tuple((one * way.two).view(spikes.shape) for one in way.split(half))
 
     @staticmethod
     @once_differentiable
@@ -32,7 +32,7 @@ class Factors(torch.autograd.Function):
         way: Way = ctx.way
         gradient = torch.empty_like(half)
         for into, one in zip(way.split(gradient), gradients, strict=True):
-            torch.mul(one.reshape(way.fold), 2, out=into)
+            torch.mul(one.reshape(way.fold), way.two, out=into)
         inner, scale, shift = way.normed_backward(gradient, half, made, mean, deviation)
         wanted = (ctx.needs_input_grad[1], True)
         source, weight = way.convolve_backward(inner, way.laid(spikes), wanted)
@@ -64,8 +64,8 @@ class Unroll(torch.autograd.Function):
             keep, admit = way.split(half)
             into = h.view(way.fold)
             torch.mul(_scaled(before, a).view(way.fold), keep, out=into)
-            into.addcmul_(x.view(way.fold), admit).mul_(2)
-            torch.ge(h, 1, out=output)
+            into.addcmul_(x.view(way.fold), admit).mul_(way.two)
+            torch.ge(h, way.one, out=output)
             before, spikes = h - output, output
             kept += (made, mean, deviation, half)
         ctx.way, ctx.numbers = way, (a, b)
@@ -90,7 +90,7 @@ class Unroll(torch.autograd.Function):
             keep, admit = way.split(half)
             before = hs[t - 1] - spikes[t - 1] if t else v
             of_spikes = fired[t] if pathways.source is None else fired[t] + pathways.source
-            g = _through_spike(hs[t], of_spikes, v_gradient, way.firing).view(fold)
+            g = _through_spike(hs[t], of_spikes, v_gradient, way).view(fold)
             torch.mul(g, admit, out=x_gradients[t].view(fold))
             v_gradient = (g * keep).reshape(v.shape)
             inner = torch.empty_like(half)
@@ -158,15 +158,16 @@ def _dot(one: Tensor, other: Tensor, like: Tensor) -> Tensor:
     return (one * other).sum().reshape(like.shape)
 
 
-def _through_spike(h: Tensor, of_spike: Tensor, v_gradient: Tensor, firing: Firing) -> Tensor:
+def _through_spike(h: Tensor, of_spike: Tensor, v_gradient: Tensor, way: Way) -> Tensor:
     """Twice the gradient of h, for spikes S = H(h - 1) with gradient `of_spike` and a membrane h - S with its own."""
+    firing = way.firing
     if firing.reset_gradient == "attached":
         of_spike = of_spike - v_gradient
-    u = h - 1
+    u = h - way.one
     if firing.surrogate == "sigmoid":
-        through = sigmoid_backward(of_spike, u.mul_(firing.alpha).sigmoid_())
-        return torch.add(v_gradient, through, alpha=firing.alpha).mul_(2)
-    return (of_spike * density(u, firing.surrogate, firing.alpha)).add_(v_gradient).mul_(2)
+        through = sigmoid_backward(of_spike, u.mul_(way.alpha).sigmoid_())
+        return torch.add(v_gradient, through, alpha=firing.alpha).mul_(way.two)
+    return (of_spike * density(u, firing.surrogate, firing.alpha)).add_(v_gradient).mul_(way.two)
 
 
 def _scaled(tensor: Tensor, number: Any) -> Tensor:

@@ -97,6 +97,7 @@ class Packer:
         self._held: Sequence[Tensor] = ()  # so that no other tensor takes over the identity of one that was packed
         self._packed: Packed | None = None
         self._kernels: dict[tuple[torch.dtype, bool], Tensor] = {}
+        self._ways: dict[Any, Way] = {}
 
     def __reduce__(self) -> tuple[type["Packer"], tuple[Shape]]:
         """A copy packs for itself: what is kept belongs to the graph of these parameters."""
@@ -113,8 +114,17 @@ class Packer:
         if self._packed is None or made_of != self._made_of:
             merged = self.shape.merged(parameters[0].device)
             self._packed = Packed(*Pack.apply(self.shape, merged, *parameters))  # type: ignore[no-untyped-call]
-            self._kernels, self._made_of, self._held = {}, made_of, parameters
+            self._made_of, self._held, self._kernels, self._ways = made_of, parameters, {}, {}
         return self._packed
+
+    def way(self, parameters: Sequence[Tensor], current: Tensor, detach: bool, firing: Firing) -> "Way":
+        """How to compute the pathways for currents [B, C, H, W] like this one."""
+        packed, kind = self(parameters), current.device.type
+        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else current.dtype
+        key = (current.shape, current.dtype, low, current.is_contiguous(), detach, firing)
+        if key not in self._ways:
+            self._ways[key] = Way(self, packed, current, low, detach, firing)
+        return self._ways[key]
 
     def kernel(self, dtype: torch.dtype, nhwc: bool) -> Tensor:
         """The weight packed last, in the precision and layout that the convolution wants, outside the graph."""
@@ -132,12 +142,13 @@ class Way:
     channels-last (`nhwc`), the conversions to and from the layout of the rest included.
     """
 
-    def __init__(self, packer: Packer, parameters: Sequence[Tensor], current: Tensor, detach: bool, firing: Firing):
+    def __init__(
+        self, packer: Packer, packed: Packed, current: Tensor, low: torch.dtype, detach: bool, firing: Firing
+    ) -> None:
         batch, channels, height, width = current.shape
         kind, shape = current.device.type, packer.shape
-        self.packed, self.detach, self.firing, self.eps = packer(parameters), detach, firing, shape.eps
+        self.packed, self.detach, self.firing, self.eps = packed, detach, firing, shape.eps
         self.merged = merged = shape.merged(current.device)
-        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else current.dtype
         self.nhwc = kind == "cpu" and height * width <= SMALL_MAP and current.is_contiguous()
         self.kernel = packer.kernel(low, self.nhwc)
         self.dtype, self.low = current.dtype, low if low != current.dtype else None
@@ -145,6 +156,8 @@ class Way:
         self.sizes = (batch, shape.pathways * channels, height * width, shape.pathways * shape.groups)
         self.folds = (batch, merged, shape.pathways, channels // merged, height, width)
         self.fold = (batch, merged, channels // merged, height, width)  # a view [B, C, H, W] -> that fits `split`'s
+        # as tensors: a Python number is cast anew in every operation, for longer than a small map is multiplied
+        self.one, self.two, self.alpha = (current.new_tensor(number) for number in (1.0, 2.0, firing.alpha))
 
     def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """A tensor of all pathways' channels [B, pathways C, H, W] as one view each, [B, merged, C / merged, H, W]."""

@@ -80,6 +80,7 @@ class STC(Neuron):
         self.bound = bound
         self.fused = step == "fused"
         there: list[Any] = [one for one in (self.temporal, self.spatial) if one is not None]
+        self._parts = tuple((pathway[0], pathway[1]) for pathway in there)
         eps = there[0][1].eps if there else 0.0
         self.packer = Packer(Shape(len(there), channels, groups, kernel_size, eps))
         self.note, self.compiles, self.normalises_batch = neuron.note, neuron.compiles, neuron.normalises_batch
@@ -145,9 +146,8 @@ class STC(Neuron):
         return self.fused and self.packer.shape.pathways > 0 and full and not torch.compiler.is_compiling()
 
     def _way(self, like: Tensor) -> Way:
-        return Way(self.packer, self._pathway_parameters(), like, self.detach, self.firing)
+        return self.packer.way(self._pathway_parameters(), like, self.detach, self.firing)
 
     def _pathway_parameters(self) -> list[Tensor]:
         """Weight, scale and shift of each pathway there is."""
-        there: list[Any] = [one for one in (self.temporal, self.spatial) if one is not None]
-        return [p for conv, norm, _ in there for p in (conv.weight, norm.weight, norm.bias)]
+        return [p for conv, norm in self._parts for p in (conv.weight, norm.weight, norm.bias)]
