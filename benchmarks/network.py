@@ -127,8 +127,8 @@ class Predictor(nn.Module):
 
         frames [B, T, C, H, W], of which the first `observed` are read. Later inputs are the own predictions, or, where
         `true_share` [B, T - observed - 1] is 1, the true frame (scheduled sampling, in training only). `watch` sees
-        every step of every layer; it costs the neurons' fast ways through many steps at once, and changes no number. Training needs no outputs: without
-        them the list is empty.
+        every step of every layer; it costs the neurons' fast ways through many steps at once, and changes no number.
+        Training needs no outputs: without them the list is empty.
         """
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.autocast):
             predicted, outputs = self._roll(frames, observed, true_share, watch, with_outputs)

@@ -121,8 +121,8 @@ class Packer:
         """How to compute the pathways for currents [B, C, H, W] like this one."""
         packed, kind = self(parameters), current.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else current.dtype
-        key = (current.shape, current.dtype, low, current.is_contiguous(), detach, firing)
-        if key not in self._ways:
+        key = (current.shape, current.dtype, low, current.is_contiguous(), detach)
+        if key not in self._ways or self._ways[key].firing is not firing:
             self._ways[key] = Way(self, packed, current, low, detach, firing)
         return self._ways[key]
 

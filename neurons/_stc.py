@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
+from neurons._firing import Firing
 from neurons._fused import Factors, Unroll
 from neurons._integrate import IntegrateAndFire
 from neurons._neuron import MembraneState, Neuron, NeuronError, UnsupportedError, check_input
@@ -108,6 +109,9 @@ class STC(Neuron):
         return stepped
 
     def forward(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if self._unrolls(current, state):
+            outputs, state = self._unrolled(current[None], state)
+            return outputs[0], state
         keep, admit = self.factors(state.s)
         output, state = self.modulated(current * admit, state, keep)
         if self.bound is not None:
@@ -116,10 +120,12 @@ class STC(Neuron):
 
     def unroll(self, currents: Tensor, state: Any) -> tuple[Tensor, Any]:
         """All steps; in one function where the neuron is integrate-and-fire under both pathways."""
-        one_precision = currents.dtype == state.v.dtype == state.s.dtype
-        if not (one_precision and self._is_fused(currents) and self._is_plain_integrator()):
+        if not self._unrolls(currents[0], state):
             return super().unroll(currents, state)
         check_input(currents[0], state)
+        return self._unrolled(currents, state)
+
+    def _unrolled(self, currents: Tensor, state: Any) -> tuple[Tensor, Any]:
         neuron: Any = self.neuron
         way = self._way(currents[0])
         outputs, v, s = Unroll.apply(  # type: ignore[no-untyped-call]
@@ -127,17 +133,20 @@ class STC(Neuron):
         )
         return outputs, MembraneState(v=v, s=s)
 
-    def _is_plain_integrator(self) -> bool:
+    def _unrolls(self, current: Tensor, state: Any) -> bool:
         """Whether the fused unroll computes this circuit: nothing about it is other than in STC-LIF and STC-PLIF."""
         neuron = self.neuron
         return (
-            isinstance(neuron, IntegrateAndFire)
+            self._is_fused(current)
+            and isinstance(neuron, IntegrateAndFire)
             and type(neuron).forward is IntegrateAndFire.forward
+            and type(neuron.firing) is Firing
             and neuron.reset == "soft"
             and type(self).modulated is STC.modulated
             and self.temporal is not None
             and self.spatial is not None
             and self.bound is None
+            and current.dtype == state.v.dtype == state.s.dtype
         )
 
     def _is_fused(self, like: Tensor) -> bool:
@@ -146,7 +155,7 @@ class STC(Neuron):
         return self.fused and self.packer.shape.pathways > 0 and full and not torch.compiler.is_compiling()
 
     def _way(self, like: Tensor) -> Way:
-        return self.packer.way(self._pathway_parameters(), like, self.detach, self.firing)
+        return self.packer.way(self._pathway_parameters(), like, self.detach, self.neuron.firing)
 
     def _pathway_parameters(self) -> list[Tensor]:
         """Weight, scale and shift of each pathway there is."""

@@ -197,7 +197,7 @@ def test_detach_leaves_the_gradient_of_the_membrane(device: str, detach: bool) -
 @every_circuit
 def test_bound_keeps_the_membrane_between_and_changes_nothing_inside(name: str, device: str) -> None:
     drive, bound = 2 * draw(device), 0.5
-    free, held = (repeatable(layer(name, device, bound=value)) for value in (None, bound))
+    free, held = (repeatable(layer(name, device, bound=value, step="plain")) for value in (None, bound))
     state, reached = held.initial_state(drive[0]), False
     for current in drive:
         output, after = held(current, state)
@@ -215,7 +215,7 @@ def test_a_bound_that_is_never_reached_changes_nothing(name: str, device: str) -
     drive = draw(device).requires_grad_()
     results = []
     for bound in (None, 1e6):
-        circuit = repeatable(layer(name, device, bound=bound))
+        circuit = repeatable(layer(name, device, bound=bound, step="plain"))
         outputs, state = step_through(circuit, drive)
         results.append((outputs, *state, *gradients(circuit, outputs, drive)))
     assert same(*results)

@@ -88,7 +88,7 @@ def test_every_part_fires_as_the_table_says(name: str, device: str) -> None:
 
 def test_parameters_of_a_twin_are_the_neuron_s_and_the_circuit_s() -> None:
     circuit = set(neurons.parameters("stc_lif"))
-    assert circuit == {"pathways", "kernel_size", "groups", "detach", "bound"}
+    assert circuit == {"pathways", "kernel_size", "groups", "detach", "bound", "step"}
     for twin in neurons.twins():
         assert set(neurons.parameters(twin)) == set(neurons.parameters(neurons.wrapped(twin))) | circuit
 

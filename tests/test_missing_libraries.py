@@ -35,7 +35,8 @@ class Bare:
         project.cell["training"] |= {"seeds": 1, "steps": 2, "validate_every": 2}
         project.save()
         stages: list[tuple[str, ...]] = [("train", *CELL, name, KEEP) for name in project.params["neurons"]]
-        stages += [("measure", *CELL, "norse_lif", KEEP), ("parity",), ("report.__main__", KEEP)]
+        stages += [(stage, *CELL, "norse_lif", KEEP) for stage in ("measure", "dynamics")]
+        stages += [("parity",), ("report.__main__", KEEP)]
         command = [sys.executable, "-c", STAGES.format(stages=stages)]
         how: Any = {"cwd": project.folder, "env": self.environment, "timeout": 300}
         self.done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
@@ -61,7 +62,7 @@ def test_their_neurons_are_unsupported_and_the_reason_is_the_library(bare: Bare)
     assert (measured["status"], measured["reason"]) == ("unsupported", REASON)
     (other,) = bare.result("smoke/moving_mnist/snntorch_leaky/accuracy.json")["seeds"]
     assert (other["status"], other["reason"]) == ("unsupported", "snntorch is not installed")
-    assert bare.done.stderr.count(f"norse_lif on moving_mnist: unsupported: {REASON}\n") == 2  # train and measure
+    assert bare.done.stderr.count(f"norse_lif on moving_mnist: unsupported: {REASON}\n") == 3  # train, measure, dynamics
 
 
 def test_without_keep_going_it_is_one_line(

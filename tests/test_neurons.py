@@ -172,7 +172,11 @@ def test_unroll_equals_stepping(name: str, device: str) -> None:
     unrolled, unrolled_state = neuron.unroll(drive, neuron.initial_state(drive[0]))
     assert torch.equal(unrolled, stepped)
     assert same(unrolled_state, stepped_state)
-    assert same(gradients(neuron, unrolled, drive), gradients(neuron, stepped, drive))
+    found, wanted = gradients(neuron, unrolled, drive), gradients(neuron, stepped, drive)
+    if isinstance(neuron, neurons.STC):  # whose parameters' gradients of all steps are taken at once
+        assert all((a - b).norm() <= 1e-5 * b.norm() for a, b in zip(found, wanted, strict=True))
+    else:
+        assert same(found, wanted)
 
 
 @every_neuron

@@ -112,6 +112,11 @@ class Clone:
         with (self.folder / name).open("a") as source:
             source.write("\n# a comment\n")
 
+    def foresee(self, *neurons: str) -> None:
+        """Makes what training new neurons would write: `--dry` stops where an input of a later stage is not there."""
+        cell = self.folder / "results/smoke/moving_mnist"
+        self.make(*(cell / neuron / name for neuron in neurons for name in ("accuracy.json", "weights.safetensors")))
+
     def would_run(self) -> set[str]:
         """Names of the stages that `dvc repro` would run, without their profile and dataset.
 
@@ -168,12 +173,14 @@ def test_a_new_neuron_as_the_readme_has_it_runs_only_its_cells(clone: Clone) -> 
     assert len([row for row in code.splitlines() if row.strip()]) < 15
     (clone.folder / path).write_text(code)
     clone.change("params.yaml", r"^neurons:\n", f"neurons:\n{line}\n")
+    clone.foresee("my_neuron")
     assert clone.would_run() == cells("my_neuron") | {"sources"} | SHOWN
 
 
 def test_a_line_alone_makes_a_cell_of_a_label_and_of_a_circuit_without_a_file(clone: Clone) -> None:
     lines = "  lif-hard: {reset: hard}\n  stc_snntorch_leaky: {}\n"
     clone.change("params.yaml", r"^neurons:\n", f"neurons:\n{lines}")
+    clone.foresee("lif-hard", "stc_snntorch_leaky")
     assert clone.would_run() == cells("lif-hard", "stc_snntorch_leaky") | {"sources"} | SHOWN
 
 
