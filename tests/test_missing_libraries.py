@@ -62,7 +62,7 @@ def test_their_neurons_are_unsupported_and_the_reason_is_the_library(bare: Bare)
     assert (measured["status"], measured["reason"]) == ("unsupported", REASON)
     (other,) = bare.result("smoke/moving_mnist/snntorch_leaky/accuracy.json")["seeds"]
     assert (other["status"], other["reason"]) == ("unsupported", "snntorch is not installed")
-    assert bare.done.stderr.count(f"norse_lif on moving_mnist: unsupported: {REASON}\n") == 3  # train, measure, dynamics
+    assert bare.done.stderr.count(f"norse_lif on moving_mnist: unsupported: {REASON}\n") == 3  # all stages of a cell
 
 
 def test_without_keep_going_it_is_one_line(
