@@ -20,6 +20,7 @@ from benchmarks.report.summary import REFERENCE
 
 Found = dict[str, dict[str, Any]]  # what dynamics.json says of each neuron whose look went well
 WHEN = {"start": {"ls": (0, (4, 2)), "lw": 0.8, "alpha": 0.7}, "trained": {"ls": "-", "lw": 1.4, "alpha": 1.0}}
+LINES = "solid after training, dashed at the start"
 SIGHT = {"gradient": (1e-8, 1e4), "memory": (1e-3, 3.0), "membrane": (1e-2, 1e7)}  # what leaves it says enough
 CURVES = {
     "gradient": ("steps back", "gradient norm, lag 1 = 1", 1),
@@ -84,7 +85,7 @@ def reach(painter: Painter, found: Found) -> Figure:
         axes.set_xlabel(x)
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, SIGHT[what][0]), min(high, SIGHT[what][1]))
-    figure.suptitle(painter.title, fontsize=9)
+    figure.suptitle(f"{painter.title}: last layer; {LINES}", fontsize=9)
     return figure
 
 
@@ -145,7 +146,7 @@ def factors(painter: Painter, found: Found) -> Figure:
     for axes, name in zip(panels[0], found, strict=True):
         axes.set_title(name.replace("_", "_\n", 1) if len(name) > 12 else name, fontsize=7.5)
     figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=len(keys))
-    figure.suptitle(painter.title, fontsize=9)
+    figure.suptitle(f"{painter.title}: {LINES}", fontsize=9)
     return figure
 
 
