@@ -13,7 +13,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 import neurons
-from benchmarks.settings import NetworkSettings, SettingsError
+from benchmarks.settings import AS_WIDE_AS, NetworkSettings, SettingsError
 
 # Receives a layer's index, its current [B, C, H, W], the state before, the output and the state after: at every step.
 Watch = Callable[[int, Tensor, Any, Tensor, Any], None]
@@ -75,11 +75,16 @@ class Predictor(nn.Module):
     ) -> None:
         """The network of neuron `name` with its `params`, for frames of shape `frame` (C, H, W), drawn from `seed`.
 
+        With as_wide_as (the `neuron` and `params` of a twin) among `params` it is widened to the twin's size.
         Raises SettingsError where patches do not fill the frame, NeuronError where the neuron cannot be built.
         """
         super().__init__()
         if frame[1] % settings.patch or frame[2] % settings.patch:
             raise SettingsError(f"network.patch {settings.patch} does not divide frames of {frame[1]} x {frame[2]}")
+        twin, usual = params.get(AS_WIDE_AS), settings.channels
+        if twin:
+            params = {key: value for key, value in params.items() if key != AS_WIDE_AS}
+            settings = _widened(name, params, frame, settings, twin)
         self.patch = settings.patch
         self.autocast = settings.precision == "bfloat16"
         self.recompute = settings.recompute
@@ -93,6 +98,11 @@ class Predictor(nn.Module):
             layers: Any = self.layers
             for layer in layers:
                 layer.neuron = neurons.build(name, settings.channels, firing, **params)
+                if twin:
+                    size = (
+                        f"{settings.channels} channels in place of {usual}, to the size of {twin['neuron']}'s network"
+                    )
+                    layer.neuron.note = f"{layer.neuron.note}; {size}" if layer.neuron.note else size
         if settings.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of the weights: what is computed from them follows
         if settings.compile or settings.recompute:
@@ -180,6 +190,30 @@ class Predictor(nn.Module):
             outputs.append(inputs)
             after.append(state)
         return self.readout(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]), outputs, after
+
+
+def _widened(
+    name: str, params: dict[str, Any], frame: tuple[int, ...], settings: NetworkSettings, twin: dict[str, Any]
+) -> NetworkSettings:
+    """The settings with as many channels as bring the parameter count nearest to the twin's at the usual width.
+
+    Channels per group of the GroupNorm stay as they are, so that the width goes in steps of them; a tie goes to the
+    narrower network, and none is narrower than usual.
+    """
+    plain = settings.model_copy(update={"compile": False, "recompute": None})  # they change no count
+    step = settings.channels // settings.groups
+
+    def count(kind: str, of: dict[str, Any], groups: int) -> int:
+        sized = plain.model_copy(update={"channels": step * groups, "groups": groups})
+        return sum(parameter.numel() for parameter in Predictor(kind, of, frame, sized, seed=0).parameters())
+
+    wanted = count(twin["neuron"], twin["params"], settings.groups)
+    groups, below = settings.groups, count(name, params, settings.groups)
+    while (above := count(name, params, groups + 1)) <= wanted:
+        groups, below = groups + 1, above
+    if above - wanted < wanted - below:
+        groups += 1
+    return settings.model_copy(update={"channels": step * groups, "groups": groups})
 
 
 def _segments(observed: int, steps: int, kept: int | None) -> Iterator[tuple[int, int]]:

@@ -1,11 +1,20 @@
 """params.yaml, read and checked: which cells exist, and with what settings each is run."""
 
 import difflib
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from neurons import Firing, ResetGradient, Surrogate
 
@@ -13,6 +22,9 @@ PARAMS = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^\w+(-\w+)?$")]
+AS_WIDE_AS = "as_wide_as"  # in a line: the line whose network's parameter count this one's network is widened to
+WIDE = "wide"  # label of such a line, by which the report knows it from a results table
+ABLATED = re.compile(r"temporal|spatial|none|detach|groups\d+")  # labels of a circuit with a part taken out or changed
 
 
 class SettingsError(ValueError):
@@ -124,19 +136,71 @@ class Settings(_Strict):
     stability: list[Name]  # the datasets on which the means against the circuit's instability are tried
     neurons: dict[Name, dict[str, Any]]
     profiles: dict[str, dict[str, CellSettings]]
+    _widened: dict[str, Any] = PrivateAttr(default_factory=dict)  # line -> its as_wide_as
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_reserved(cls, raw: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Takes as_wide_as out of the lines: what stays in `neurons` are arguments of the neurons' `build` alone."""
+        lines = raw.get("neurons") if isinstance(raw, dict) else None
+        if not isinstance(lines, dict):
+            return validate(raw)
+        given = {name: line for name, line in lines.items() if isinstance(line, dict)}
+        kept = {name: {key: value for key, value in line.items() if key != AS_WIDE_AS} for name, line in given.items()}
+        settings = validate({**raw, "neurons": {**lines, **kept}})
+        settings._widened = {name: line[AS_WIDE_AS] for name, line in given.items() if AS_WIDE_AS in line}
+        return settings
 
     def cell(self, profile: str, dataset: str) -> CellSettings:
         """Settings of a dataset in a profile; SettingsError for unknown names."""
         return _named(f"dataset in profile {profile}:", dataset, _named("profile", profile, self.profiles))
 
     def neuron(self, name: str) -> dict[str, Any]:
-        """Parameters of a listed neuron; SettingsError for one that is not."""
-        return _named("neuron in params.yaml", name, self.neurons)
+        """Parameters of a listed neuron's network; SettingsError for a neuron that is not listed.
+
+        They are the arguments of its `build`, and for a widened line {"as_wide_as": {"neuron": ..., "params": ...}},
+        the twin that network.Predictor widens it to.
+        """
+        params = _named("neuron in params.yaml", name, self.neurons)
+        twin = self.twin(name)
+        return {**params, AS_WIDE_AS: {"neuron": kind(twin), "params": self.neurons[twin]}} if twin else params
+
+    def twin(self, name: str) -> str:
+        """The line whose size a widened line's network takes; an empty string for a line that is not widened.
+
+        A control is <neuron>-wide beside stc_<neuron>: the report pairs them by these names. SettingsError otherwise.
+        """
+        where, wanted = f"neurons.{name}.{AS_WIDE_AS}", f"stc_{kind(name)}"
+        if name not in self._widened:
+            if is_control(name):
+                raise SettingsError(f"{where}: not found, and the label -{WIDE} wants it; add it, or change the label")
+            return ""
+        twin = self._widened[name]
+        if not isinstance(twin, str) or twin not in self.neurons:
+            known = [line for line in self.neurons if kind(line) == wanted] or list(self.neurons)
+            raise SettingsError(f"{where}: params.yaml lists no neuron {twin!r}; {near(str(twin), known)}")
+        if kind(twin) != wanted:
+            raise SettingsError(
+                f"{where}: {twin} found, wanted {wanted}, the circuit upon {kind(name)}; put that there"
+            )
+        if not is_control(name):
+            raise SettingsError(f"{where}: wanted in a line {kind(name)}-{WIDE} only; rename the line {name}")
+        return twin
 
 
 def kind(name: str) -> str:
     """The neuron or dataset that an entry of params.yaml names: what stands before a hyphen; behind it is a label."""
     return name.partition("-")[0]
+
+
+def is_control(name: str) -> bool:
+    """Whether a line is a capacity control: a neuron whose network was widened to the size of its circuit twin's."""
+    return name.partition("-")[2] == WIDE
+
+
+def is_ablation(name: str) -> bool:
+    """Whether a line is a circuit of which a part was taken out or changed: an experiment, no neuron to be ranked."""
+    return name.startswith("stc_") and ABLATED.fullmatch(name.partition("-")[2]) is not None
 
 
 def load(path: Path = PARAMS) -> Settings:
@@ -152,6 +216,8 @@ def load(path: Path = PARAMS) -> Settings:
     except ValidationError as error:
         raise SettingsError(f"{path}: {_first(error)}") from None
     settings.cell(settings.profile, settings.datasets[0])
+    for name in settings.neurons:
+        settings.twin(name)
     return settings
 
 

@@ -4,8 +4,9 @@
 
 Writes results/sources/<name>.json for every line under `neurons:` in params.yaml, and for every neuron; `train` and
 `measure` depend on that of their own cell, so that an edit of one library's adapter runs that library's neurons again
-and no others, and `stc_<name>` needs no file. Writes results/sources/datasets/<name>.json likewise, on which `prepare`
-depends. What a file imports is followed; the registries themselves decide no result.
+and no others, and `stc_<name>` needs no file. A line that is widened to the size of its circuit twin rests on the
+twin's files and parameters as well. Writes results/sources/datasets/<name>.json likewise, on which `prepare` depends.
+What a file imports is followed; the registries themselves decide no result.
 """
 
 import ast
@@ -14,11 +15,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import neurons
 from benchmarks import command, settings
 from benchmarks.files import write_json, writing
+from benchmarks.settings import AS_WIDE_AS, Settings
 
 FOLDER = Path("neurons")
 OUT = Path("results") / "sources"
@@ -34,6 +37,19 @@ def of(neuron: str) -> list[Path]:
     if not own.exists():
         return []
     return _reached([own, CONTRACT, *([CIRCUIT] if inner else [])])
+
+
+def of_line(loaded: Settings, line: str) -> dict[str, Any]:
+    """What a line of params.yaml rests on: the neuron that it is `of`, its `files`; of a widened line, the twin."""
+    twin = loaded.twin(line) if line in loaded.neurons else ""
+    if not twin:
+        return {"of": settings.kind(line), "files": _hashed(of(settings.kind(line)))}
+    files = {*of(settings.kind(line)), *of(settings.kind(twin))}
+    return {"of": settings.kind(line), AS_WIDE_AS: {twin: loaded.neurons[twin]}, "files": _hashed(sorted(files))}
+
+
+def _hashed(paths: list[Path]) -> dict[str, str]:
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def of_dataset(dataset: str) -> list[Path]:
@@ -87,15 +103,16 @@ def main() -> None:
     """Writes the sources of every line of params.yaml and of every neuron that has a file, whole or not at all."""
     command.parser("sources", "List the files of neurons/ that each cell's result rests on.").parse_args()
     loaded = settings.load()
-    cells = {name: of(settings.kind(name)) for name in {*loaded.neurons, *neurons.available()}}
-    cells |= {f"datasets/{name}": of_dataset(settings.kind(name)) for name in {*loaded.datasets, *datasets.available()}}
+    found = {line: of_line(loaded, line) for line in {*loaded.neurons, *neurons.available()}}
+    for line in {*loaded.datasets, *datasets.available()}:
+        kind = settings.kind(line)
+        found[f"datasets/{line}"] = {"of": kind, "files": _hashed(of_dataset(kind))}
     with writing(OUT):
         OUT.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".sources.", dir=OUT.parent) as temporary:
             made = Path(temporary) / OUT.name
-            for name, paths in cells.items():
-                files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-                write_json(made / f"{name}.json", {"of": settings.kind(name.removeprefix("datasets/")), "files": files})
+            for name, content in found.items():
+                write_json(made / f"{name}.json", content)
             shutil.rmtree(OUT, ignore_errors=True)
             made.rename(OUT)
 

@@ -23,6 +23,7 @@ from benchmarks import checkpoint, command, distributed, machine, sources
 from benchmarks.command import Cell
 from benchmarks.files import replacing, write_json
 from benchmarks.seeds import run_seeds
+from benchmarks.settings import AS_WIDE_AS
 from benchmarks.workers import side_by_side
 from neurons import NeuronError
 
@@ -68,7 +69,9 @@ def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
 
 def fingerprint(cell: Cell) -> str:
     """A hash of all that a seed's result depends on."""
-    files = [Path("benchmarks") / name for name in SOURCES] + sources.of(cell.kind)
+    kinds = {cell.kind, *([cell.params[AS_WIDE_AS]["neuron"]] if AS_WIDE_AS in cell.params else [])}
+    files = [Path("benchmarks") / name for name in SOURCES]
+    files += sorted({file for kind in kinds for file in sources.of(kind)})
     settings = cell.settings.model_dump(include={"network": True, "training": True})
     irrelevant = ["workers", "loaders", "seeds"]  # they do not change what a seed gives
     if cell.settings.training.together > 1:  # but for rounding, which goes by the number of seeds in a stack
