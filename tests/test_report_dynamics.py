@@ -229,9 +229,11 @@ def test_the_curves_are_those_of_the_last_layer_with_gaps_where_they_are_0() -> 
 def test_neurons_that_share_a_figure_look_different() -> None:
     rows = dynamics.chosen(PAINTER, FOUND)
     assert list(rows.values()) == [["lif"], ["stc_lif"], ["norse_lif", "convlstm"]]
-    keys = drawn()["dynamics"].axes[8].get_legend()
-    assert keys is not None
-    assert len({line.get_color() for line in keys.get_lines()}) == 3  # LIF, and both that stand first in their groups
+    keys: list[Any] = drawn()["dynamics"].artists  # the lines beside the names, LIF in each of three rows
+    assert len(keys) == 1 + 2 + 3
+    assert len({(line.get_color(), line.get_marker()) for line in keys}) == 4
+    wanted = {PAINTER.look[name].colour for name in ("lif", "stc_lif", "norse_lif", "convlstm")}
+    assert {line.get_color() for line in keys} == wanted
 
 
 def test_the_map_of_rates_and_the_histogram_show_the_numbers() -> None:

@@ -1,146 +1,195 @@
 """Stage `report`: renders all results of a profile.
 
     python -m benchmarks.report
+    python -m benchmarks.report --highlight my_neuron
 
-Writes reports/, whole or not at all: results.csv (the tidy table that all else is drawn from), table.md, table.tex,
-figures/ and index.html, one page that needs no network. No time of day is written: the same results, the same bytes.
+Writes reports/, whole or not at all: results.csv (the tidy table that all else is drawn from), metrics.json and plots/
+(what `dvc metrics` and `dvc plots` read), table.md, table.tex, tables/ (those to put into a paper, and the circuit's
+lift), figures/ and index.html, one page that needs no network.
+No time of day is written: the same results, the same bytes.
+
+With `--highlight` the page of one neuron against all others goes to reports/highlight-<neuron>/, beside its tidy table;
+what else is in reports/ stays as it is. The next full report takes reports/ anew, without such views.
 """
 
-import base64
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from benchmarks import command, samples, settings
-from benchmarks.files import ResultsError, writing
-from benchmarks.report import claims, dynamics
+from benchmarks import command, settings
+from benchmarks.files import writing
+from benchmarks.report import claims, lift, look, page, provenance, series
+from benchmarks.report.ablations import ablations
 from benchmarks.report.collect import ROOT, collect, described
-from benchmarks.report.figures import Painter, draw, save, webp
-from benchmarks.report.panels import parity, reach, stability
+from benchmarks.report.drawing import Subject, draw_all, drawn
+from benchmarks.report.panels import against_all, parity, reach, stability
+from benchmarks.report.paper import paper_tables, wide_tables
+from benchmarks.report.published import Claim, paper_rows, published, side_by_side
+from benchmarks.report.ranks import wide
 from benchmarks.report.summary import findings, summarise
 from benchmarks.report.tables import banner, environment, tables
 from benchmarks.settings import Settings
 
 OUT = Path("reports")
+OF_A_VIEW = ("index.html", "results.csv")  # what a highlighted neuron's folder holds
+LIFT = "What the circuit adds to each neuron (hollow: the neuron widened to the same number of parameters)"
 IN_CAPTIONS = ("Profile", "Training", "Seeds", "Device")  # what of the banner a LaTeX table carries with it
 
 
 def main() -> None:
-    """Renders the report of one profile."""
+    """Renders the report of one profile, or the view of one neuron against all others."""
     parser = command.parser("report", "Render tables, figures and the page from the results.")
     parser.add_argument("--keep-going", action="store_true", help="show cells whose results are missing, and exit 0")
+    parser.add_argument("--highlight", metavar="NEURON", help="one neuron of params.yaml against all others, in a page")
     options = parser.parse_args()
     loaded = settings.load()
-    profile = options.profile or loaded.profile
+    profile, highlight = options.profile or loaded.profile, options.highlight
     for dataset in loaded.datasets:
         loaded.cell(profile, dataset)  # refuses a profile that is not there
+    if highlight is not None:
+        loaded.neuron(highlight)  # refuses a neuron that is not there
+    out = OUT if highlight is None else OUT / f"highlight-{highlight}"
     table = collect(loaded, profile, options.keep_going)
-    with writing(OUT), tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
+    with writing(out), tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
         made = Path(temporary) / "reports"
-        render(made, loaded, profile, table, options.keep_going)
-        shutil.rmtree(OUT, ignore_errors=True)
-        made.rename(OUT)
-    print(f"{OUT / 'index.html'}: {profile} profile, {', '.join(loaded.datasets)}")
+        render(made, loaded, profile, table, options.keep_going, highlight)
+        if highlight is not None:
+            made = _only(made, OF_A_VIEW)
+        out.parent.mkdir(exist_ok=True)
+        shutil.rmtree(out, ignore_errors=True)
+        made.rename(out)
+    print(f"{out / 'index.html'}: {profile} profile, {', '.join(loaded.datasets)}")
 
 
-def render(folder: Path, loaded: Settings, profile: str, table: pd.DataFrame, keep_going: bool) -> None:
-    """Writes everything that reports/ holds to `folder`."""
+def render(
+    folder: Path,
+    loaded: Settings,
+    profile: str,
+    table: pd.DataFrame,
+    keep_going: bool,
+    highlight: str | None = None,
+) -> None:
+    """Writes everything that reports/ holds to `folder`; `highlight` names the neuron that the page is about."""
     (folder / "figures").mkdir(parents=True)
     table.to_csv(folder / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
-    shown = {
+    series.write(folder, table, loaded.datasets)
+    shown = content(folder, loaded, profile, table, keep_going, highlight)
+    for name in ("table.md", "table.tex"):
+        (folder / name).write_text(environment().get_template(name).render(shown))
+    (folder / "tables").mkdir()
+    for name, text in shown["files"].items():
+        (folder / "tables" / name).write_text(text)
+    (folder / "index.html").write_text(page.render(shown, table))
+
+
+def content(
+    folder: Path,
+    loaded: Settings,
+    profile: str,
+    table: pd.DataFrame,
+    keep_going: bool,
+    highlight: str | None,
+) -> dict[str, Any]:
+    """What the templates show, part by part; the figures are written to `folder`/figures."""
+    lines = {dataset: summarise(table, dataset) for dataset in loaded.datasets}
+    known = {dataset: described(loaded, profile, dataset) for dataset in loaded.datasets}
+    subjects = [
+        Subject(
+            name=dataset,
+            title=_title(dataset, known[dataset]),
+            table=table[table["dataset"] == dataset],
+            lines=lines[dataset],
+            neurons=list(loaded.neurons),
+            results=ROOT / profile / dataset,
+            card=known[dataset]["card"],
+            highlight=highlight,
+        )
+        for dataset in loaded.datasets
+    ]
+    figures = draw_all(subjects, folder / "figures")
+    rows = paper_rows()
+    sections = [
+        section(loaded, profile, subject, known[subject.name], figures[subject.name], rows, keep_going)
+        for subject in subjects
+    ]
+    lifts = lift.lifts(table)
+    titles = {subject.name: subject.title for subject in subjects}
+    return {
         "profile": profile,
-        "overview": claims.reach(table) + claims.accuracy(table),
-        "sections": [
-            section(loaded, profile, dataset, table, folder / "figures", keep_going) for dataset in loaded.datasets
-        ],
+        "verdicts": claims.verdicts(table, lifts),
+        "overview": claims.accuracy(table),
+        "wide": wide(lines, titles),
+        "lift": {
+            "panels": lift.panels(lifts) + ablations(table),
+            "figure": drawn("lift", LIFT, look.draw(lift.figure, lifts), folder / "figures") if lifts else None,
+        },
+        "files": {
+            **wide_tables(lines, titles, f"Profile: {profile}."),
+            **_paper(subjects, {own["name"]: own["budget"] for own in sections}, rows),
+            "lift.csv": lift.tidy(lifts).to_csv(index=False, float_format="%.10g", lineterminator="\n"),
+        },
+        "sections": sections,
         "panels": parity(keep_going),
+        "environment": provenance.environment(loaded, profile, ROOT, table),
+        "highlight": highlight,
+        "against": None if highlight is None else against_all(lines, highlight, table),
     }
-    for template, name in (("table.md", "table.md"), ("table.tex", "table.tex"), ("page.html", "index.html")):
-        (folder / name).write_text(environment().get_template(template).render(shown))
+
+
+def _paper(subjects: list[Subject], budgets: dict[str, str], rows: list[Claim]) -> dict[str, str]:
+    """The texts of the paper-style tables of every dataset, by the names of their files."""
+    texts: dict[str, str] = {}
+    for subject in subjects:
+        own = [row for row in rows if row.dataset == subject.name]
+        texts |= paper_tables(subject.name, subject.title, budgets[subject.name], subject.lines, own)
+    return texts
 
 
 def section(
-    loaded: Settings, profile: str, dataset: str, table: pd.DataFrame, folder: Path, keep_going: bool
+    loaded: Settings,
+    profile: str,
+    subject: Subject,
+    known: dict[str, Any],
+    figures: dict[str, Any],
+    rows: list[Claim],
+    keep_going: bool,
 ) -> dict[str, Any]:
-    """Everything that the templates show of one dataset; its figures are written to `folder`."""
-    own = table[table["dataset"] == dataset]
-    lines = summarise(table, dataset)
-    known = described(loaded, profile, dataset)
+    """Everything that the templates show of one dataset."""
+    dataset, lines = subject.name, subject.lines
     budget = banner(profile, loaded.cell(profile, dataset), known)
-    title = known["card"]["title"] if known["card"] else dataset
-    results = ROOT / profile / dataset
-    painter = Painter(own, list(loaded.neurons), title)
-    looked = dynamics.figures(painter, dynamics.read(results, painter.neurons), (known["card"] or {}).get("observed"))
     return {
         "name": dataset,
-        "title": title,
+        "title": subject.title,
         "banner": budget,
         "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in IN_CAPTIONS) + ".",
         "findings": findings(lines) + claims.energy(lines),
         "tables": tables(lines, known["notes"]),
-        "panels": stability(results, keep_going) if dataset in loaded.stability else [],
-        "figures": _saved(_figures(painter, results, known["card"]), folder, dataset, painter.in_short()),
-        "dynamics": {"panels": reach(lines, own), "figures": _saved(looked, folder, dataset, [])},
+        "panels": [*provenance.elsewhere(subject.table), *_stability(loaded, subject, keep_going)],
+        "published": side_by_side(lines, [row for row in rows if row.dataset == dataset]) + published(dataset),
+        "figures": figures["figures"],
+        "dynamics": {"panels": reach(lines, subject.table), "figures": figures["dynamics"]},
         "folder": f"figures/{dataset}-strip-*.png",
     }
 
 
-def _saved(drawn: list[tuple[str, str, Figure]], folder: Path, dataset: str, strips: list[str]) -> list[dict[str, str]]:
-    """Writes figures to `folder` and returns those for the page: all but the strips of neurons not in `strips`."""
-    shown = []
-    for name, caption, figure in drawn:
-        path = folder / f"{dataset}-{name}"
-        save(figure, path, ("png",) if name.startswith("strip") else ("svg", "png"))  # pictures gain nothing as vectors
-        if not name.startswith("strip") or name.removeprefix("strip-") in strips:
-            data = base64.b64encode(webp(path)).decode()
-            shown.append({"name": name, "title": caption, "source": f"data:image/webp;base64,{data}"})
-    return shown
+def _stability(loaded: Settings, subject: Subject, keep_going: bool) -> list[Any]:
+    return list(stability(subject.results, keep_going)) if subject.name in loaded.stability else []
 
 
-def _figures(painter: Painter, results: Path, card: dict[str, Any] | None) -> list[tuple[str, str, Figure]]:
-    """The figures that the results allow, as (name, title, figure); missing pictures in `results` are left out."""
-    drawn = [
-        ("learning", "Learning curves (band: least to greatest seed)", draw(painter.learning_curves)),
-        ("frames", "Error by predicted frame (bars: standard deviation over seeds)", draw(painter.error_by_frame)),
-        (
-            "time",
-            "Error against time",
-            draw(painter.error_against, "train_step_ratio", "training step relative to LIF"),
-        ),
-        (
-            "spikes",
-            "Error against spikes",
-            draw(painter.error_against, "firing_rate", "firing rate (spikes per neuron and step)"),
-        ),
-    ]
-    if card is None:
-        return drawn
-    shape = tuple(card["files"]["test"]["frames"][1:])
-    try:
-        truth = samples.read(results / "truth.png", shape)
-    except ResultsError:
-        return drawn
-    predictions: dict[str, np.ndarray[Any, np.dtype[np.uint8]]] = {}
-    for neuron in painter.neurons:
-        try:
-            predictions[neuron] = samples.read(results / neuron / "predictions.png", shape)
-        except ResultsError:
-            continue
-    overview = draw(painter.overview, truth, predictions, card["observed"])
-    strips = [
-        (
-            f"strip-{neuron}",
-            f"{painter.label[neuron]}: truth, prediction, error",
-            draw(painter.strip, truth, own, card["observed"]),
-        )
-        for neuron, own in predictions.items()
-    ]
-    return [("overview", "Test error of every seed, and one test sequence continued", overview), *drawn, *strips]
+def _title(dataset: str, known: dict[str, Any]) -> str:
+    return str(known["card"]["title"]) if known["card"] else dataset
+
+
+def _only(folder: Path, names: tuple[str, ...]) -> Path:
+    """A folder beside `folder` that holds these of its files alone."""
+    chosen = folder.with_name("view")
+    chosen.mkdir()
+    for name in names:
+        (folder / name).rename(chosen / name)
+    return chosen
 
 
 if __name__ == "__main__":

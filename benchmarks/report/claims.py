@@ -1,4 +1,6 @@
-"""What the instruments say, in words computed from the tidy table: reach, accuracy against reach, energy.
+"""The three claims made for the circuit, and what else the instruments say, in words computed from the tidy table.
+
+    verdicts(table, lift.lifts(table))   each claim: supported, not supported or undecided, why, and on which datasets
 
 The claim about reach is Wang & Yu's (ICML 2024): the circuit's dynamic factor, in place of a leak, keeps memory long
 and the gradient from vanishing. It is put to the trained networks of seed 0, STC-LIF against LIF, PLIF and GLIF.
@@ -12,7 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from benchmarks.report.lift import Lift
 from benchmarks.report.summary import STC, UNRANKED, Line
+from benchmarks.report.verdicts import ENDS, Decision, Verdict, improvement, superiority
+from benchmarks.settings import is_ablation, is_control
 
 RIVALS = ("lif", "plif", "glif")
 FACTOR, MEMORY = "gradient_factor_trained", "memory_trained"
@@ -20,6 +25,34 @@ ARTIFICIAL = "convlstm"
 SHOWN = {"lif": "LIF", "stc_lif": "STC-LIF"}  # whose energy is put into words
 ENOUGH = 5  # neurons from which on ranks are correlated
 SIGNIFICANT = 0.05
+
+
+def verdicts(table: pd.DataFrame, lifts: list[Lift]) -> list[Verdict]:
+    """The three claims: STC-LIF beats other neurons, the circuit improves neurons, it keeps memory and gradient."""
+    return [superiority(table), improvement(lifts), far(table)]
+
+
+def far(table: pd.DataFrame) -> Verdict:
+    """Whether the circuit keeps memory long and the gradient from vanishing: `reach` as one verdict."""
+    found: list[dict[str, Decision]] = []
+    for metric in (FACTOR, MEMORY):
+        compared = ((str(name), _compared(table, str(name), metric)) for name in dict.fromkeys(table["dataset"]))
+        found.append({name: _above(layers) for name, layers in compared if layers})
+    decided: dict[str, Decision] = {}
+    for name in (name for name in found[0] if name in found[1]):
+        both = {one[name] for one in found}
+        decided[name] = both.pop() if len(both) == 1 else "undecided"
+    distinct = set(decided.values())
+    verdict: Decision = distinct.pop() if len(distinct) == 1 else "undecided"
+    words = reach(table)
+    if words:
+        words += ["Both together: supported or not supported where both are, on every dataset; undecided otherwise."]
+    return Verdict(
+        "The circuit keeps memory long and the gradient from vanishing",
+        verdict,
+        decided,
+        [f"{ENDS}: {verdict}.", *(words or ["No dataset has the four neurons that it is about looked at."])],
+    )
 
 
 def reach(table: pd.DataFrame) -> list[str]:
@@ -101,12 +134,18 @@ def _layers(own: pd.DataFrame, neuron: str, metric: str) -> list[float]:
 
 def _decided(found: dict[str, Layers]) -> str:
     """On which datasets the claim is supported, is not, or is neither."""
-    verdicts: dict[str, list[str]] = {"supported": [], "not supported": [], "undecided": []}
-    for name, (stc, rivals) in found.items():
-        above = [mine > max(others) for mine, others in zip(stc, zip(*rivals, strict=True), strict=True)]
-        verdicts["supported" if all(above) else "undecided" if any(above) else "not supported"].append(name)
-    said = [f"{verdict} on {', '.join(names)}" for verdict, names in verdicts.items() if names]
+    by_verdict: dict[str, list[str]] = {"supported": [], "not supported": [], "undecided": []}
+    for name, layers in found.items():
+        by_verdict[_above(layers)].append(name)
+    said = [f"{verdict} on {', '.join(names)}" for verdict, names in by_verdict.items() if names]
     return f"{said[0].partition(' on ')[0]} on every dataset ({len(found)})" if len(said) == 1 else "; ".join(said)
+
+
+def _above(layers: Layers) -> Decision:
+    """Whether STC-LIF's value is above that of each rival: in all layers, in none, or neither."""
+    stc, rivals = layers
+    above = [mine > max(others) for mine, others in zip(stc, zip(*rivals, strict=True), strict=True)]
+    return "supported" if all(above) else "undecided" if any(above) else "not supported"
 
 
 def _own(found: dict[str, Layers]) -> str:
@@ -125,6 +164,7 @@ def _range(values: Iterable[float]) -> str:
 def _ranked(own: pd.DataFrame) -> tuple[float, float, int] | None:
     """Rank correlation, its p-value and the number of neurons of one dataset; None where they are too few."""
     own = own[(own["seed"] == 0) & (own["status"] == "ok") & ~own["group"].isin(UNRANKED)]
+    own = own[~own["neuron"].map(lambda name: is_control(name) or is_ablation(name)).astype(bool)]  # one neuron again
     errors = own[own["metric"] == "mse"].set_index("neuron")["value"]
     factors = {name: _layers(own, str(name), FACTOR) for name in errors.index}
     means = {name: math.exp(np.mean(np.log(layers))) for name, layers in factors.items() if layers and min(layers) > 0}

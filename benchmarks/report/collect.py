@@ -5,21 +5,27 @@ Columns: profile, dataset, neuron, group, seed, status, metric, value. A metric 
 `firing_rate@1` that of the first layer and `firing_rate@1.4` that of its fourth step, `energy_operations_nj@int8` the
 energy in another arithmetic than float32. What dynamics.json says is of seed 0, `_start` before training and `_trained`
 after it. Costs have no seed. A cell that did not end well has one row a seed (or one row), with no metric, whose status
-says why: nothing disappears.
+says why: nothing disappears. Numbers made under other conditions than those of most cells of their dataset keep their
+rows, with the status `apart (why)` in place of `ok`: no table averages, ranks or pairs them (provenance.py).
 """
 
-from contextlib import suppress
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.files import ResultsError, read_json
-from benchmarks.settings import Settings
+from benchmarks.report import provenance
+from benchmarks.settings import Settings, is_ablation, is_control
 
 COLUMNS = ["profile", "dataset", "neuron", "group", "seed", "status", "metric", "value"]
 ROOT = Path("results")
 OPERATIONS = ("mac", "ac", "dense", "neuron_operations", "normalisation")
+CURVES = ("seed", "step", "train_loss", "gradient_norm", "validation_mse")
 ENERGIES = ("operations_nj", "with_memory_nj", "with_memory_reused_nj")
 Row = dict[str, Any]
 
@@ -27,21 +33,59 @@ Row = dict[str, Any]
 def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
     """The table of all cells that params.yaml lists, in its order, and of the trivial predictors.
 
-    A file that is missing or of another format raises ResultsError; with `keep_going` it becomes a row that says so.
+    A file that is missing, damaged or of another format raises ResultsError; with `keep_going` it becomes a row that
+    says so.
     """
     rows: list[Row] = []
     for dataset in settings.datasets:
         folder = ROOT / profile / dataset
         own = _guarded({"neuron": "trivial", "group": "trivial"}, keep_going, _trivial, folder)
+        by_stage: dict[str, list[Row]] = {stage: [] for stage in provenance.STAGES}
         for neuron in settings.neurons:
             trained = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, folder / neuron)
-            group = trained[0]["group"]
-            own += trained
-            for read in (_cost, _dynamics):
-                own += _guarded({"neuron": neuron, "group": group}, keep_going, read, folder / neuron, group)
+            names = {"neuron": neuron, "group": trained[0]["group"] if trained else ""}
+            costs = _guarded(names, keep_going, _cost, folder / neuron, names["group"])
+            looks = _guarded(names, keep_going, _dynamics, folder / neuron, names["group"])
+            by_stage["train"] += trained + looks  # what was looked at are the weights that were trained
+            by_stage["measure"] += costs
+            own += trained + costs + looks
+        stages = _stages(dataset, keep_going)
+        for stage, its in by_stage.items():
+            _set_apart(its, folder, stages, stage, keep_going)
+        for row in own:
+            if is_control(row["neuron"]) or is_ablation(row["neuron"]):
+                row["group"] = "control"
         rows += [{"profile": profile, "dataset": dataset, **row} for row in own]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.astype({"seed": "Int64", "value": "float64"})
+
+
+def _stages(dataset: str, keep_going: bool) -> provenance.Locked:
+    """What a dataset's lock file says; it lies beside the results, wherever a link may lead: it is of their run."""
+    try:
+        return provenance.locked(ROOT.resolve().parent / "pipelines" / dataset / "dvc.lock")
+    except ResultsError:
+        if not keep_going:
+            raise
+        return {}
+
+
+def _set_apart(rows: list[Row], folder: Path, stages: provenance.Locked, stage: str, keep_going: bool) -> None:
+    """Marks, in place, the numbers that one stage made elsewhere than most; the row of a failure stays what it is."""
+    statuses: dict[str, str] = {}
+    known = []
+    for neuron in dict.fromkeys(row["neuron"] for row in rows if row["status"] == "ok"):
+        try:
+            provenance.made_on(folder / neuron / provenance.STAGES[stage][0])
+            known.append(neuron)
+        except ResultsError as error:
+            if not keep_going:
+                raise
+            statuses[neuron] = f"{provenance.APART} ({error})"
+    statuses |= provenance.apart(folder, stages, known, stage)
+    for row in rows:
+        if row["status"] == "ok":
+            row["status"] = statuses.get(row["neuron"], "ok")
 
 
 def described(settings: Settings, profile: str, dataset: str) -> dict[str, Any]:
@@ -73,88 +117,138 @@ def _guarded(names: Row, keep_going: bool, read: Any, *arguments: Any) -> list[R
         return [{**names, "seed": None, "status": f"failed ({error})", "metric": None, "value": None}]
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Makes a file of the right format number that lacks a part, or has one of another kind, an error of one line."""
+    try:
+        yield
+    except ResultsError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        found = " ".join(str(error).split())
+        what = f"{found} missing" if isinstance(error, KeyError) else f"a part is of another kind ({found})"
+        raise ResultsError(f"{path}: {what}; remove it and run `dvc repro`") from None
+
+
+def _finite(path: Path, rows: Iterable[tuple[str, Any]]) -> list[tuple[str, float]]:
+    """The values as floats; ResultsError for one that is not finite, but for the PSNR of a perfect prediction."""
+    found = [(metric, float(value)) for metric, value in rows]
+    for metric, value in found:
+        if not math.isfinite(value) and not (metric.startswith("psnr") and value == math.inf):
+            raise ResultsError(f"{path}: {metric} {value} found, a finite number wanted; remove it and run `dvc repro`")
+    return found
+
+
 def _trivial(folder: Path) -> list[Row]:
-    rows = []
-    for name, summary in read_json(folder / "trivial.json")["predictors"].items():
-        ended = {"neuron": name, "group": "trivial", "seed": 0, "status": "ok"}
-        rows += [{**ended, "metric": metric, "value": value} for metric, value in _scores(summary)]
+    path, rows = folder / "trivial.json", []
+    content = read_json(path)
+    with _reading(path):
+        for name, summary in content["predictors"].items():
+            ended = {"neuron": name, "group": "trivial", "seed": 0, "status": "ok"}
+            rows += [{**ended, "metric": metric, "value": value} for metric, value in _finite(path, _scores(summary))]
     return rows
 
 
 def _accuracy(folder: Path) -> list[Row]:
-    content = read_json(folder / "accuracy.json")
-    rows: list[Row] = []
-    for record in content["seeds"]:
-        ended = {"group": content["group"] or "", "seed": record["seed"], "status": _status(record)}
-        if record["status"] != "ok":
-            rows.append({**ended, "metric": None, "value": None})
-            continue
-        values = dict(_scores(record["test"]))
-        values |= {"best_step": record["best_step"]}
-        values |= {f"{name}_parameters": count for name, count in content["parameters"].items()}
-        if "firing_rate" in record:
-            values |= {f"firing_rate@{i}": rate for i, rate in enumerate(record["firing_rate"], start=1)}
-            values |= {"sparsity": record["sparsity"], "firing_rate": 1 - record["sparsity"]}
-        rows += [{**ended, "metric": metric, "value": value} for metric, value in values.items()]
+    path, rows = folder / "accuracy.json", []
+    content = read_json(path)
+    with _reading(path):
+        for record in content["seeds"]:
+            ended = {"group": content["group"] or "", "seed": int(record["seed"]), "status": _status(record)}
+            if record["status"] != "ok":
+                rows.append({**ended, "metric": None, "value": None})
+                continue
+            values = dict(_scores(record["test"]))
+            values |= {"best_step": record["best_step"]}
+            values |= {f"{name}_parameters": count for name, count in content["parameters"].items()}
+            if "firing_rate" in record:
+                values |= {f"firing_rate@{i}": rate for i, rate in enumerate(record["firing_rate"], start=1)}
+                values |= {"sparsity": record["sparsity"], "firing_rate": 1 - float(record["sparsity"])}
+            rows += [{**ended, "metric": metric, "value": value} for metric, value in _finite(path, values.items())]
+        if not rows:
+            raise ResultsError(f"{path}: no seed found in it; remove it and run `dvc repro`")
     return rows + _curves(folder / "curves.csv", rows)
 
 
 def _curves(path: Path, rows: list[Row]) -> list[Row]:
     """The learning curves of the seeds that `rows` has; those of a diverged seed end where it did."""
-    try:
-        curves = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: no readable curves ({error}); run `dvc repro`") from None
     ended = {row["seed"]: {key: row[key] for key in ("group", "seed", "status")} for row in rows}
-    return [
-        {**ended[seed], "metric": f"{metric}@{step}", "value": value}
-        for seed, step, *values in curves.itertuples(index=False)
-        for metric, value in zip(("train_loss", "gradient_norm", "validation_mse"), values, strict=True)
-        if pd.notna(value)
-    ]
+    found: list[Row] = []
+    try:
+        with path.open(newline="") as file:
+            curves = csv.DictReader(file)
+            if lacking := [name for name in CURVES if name not in (curves.fieldnames or ())]:
+                raise ResultsError(f"{path}: column {', '.join(lacking)} missing; remove it and run `dvc repro`")
+            for line in curves:
+                seed, step, *values = (float(line[name]) for name in CURVES)
+                if seed not in ended:
+                    raise ResultsError(f"{path}: seed {seed:g} found, not in accuracy.json; run `dvc repro --force`")
+                found += [
+                    {**ended[int(seed)], "metric": f"{metric}@{int(step)}", "value": value}
+                    for metric, value in zip(CURVES[2:], values, strict=True)
+                    if not math.isnan(value)
+                ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ResultsError(f"{path}: no readable curves ({error}); run `dvc repro`") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ResultsError):
+            raise
+        where = f"line {curves.line_num}"
+        raise ResultsError(f"{path}: {where}: {error}; numbers wanted; remove it and run `dvc repro`") from None
+    return found
 
 
 def _cost(folder: Path, group: str) -> list[Row]:
-    content = read_json(folder / "cost.json")
-    ended = {"group": group, "seed": None, "status": _status(content)}
-    if content["status"] != "ok":
-        return [{**ended, "metric": None, "value": None}]
-    values: dict[str, float] = {}
-    for what, times in content["time"].items():
-        low, high = times["quartiles"]
-        values |= {f"{what}_ms": 1e3 * times["median"], f"{what}_iqr_ms": 1e3 * (high - low)}
-        values |= {f"{what}_ratio": times["ratio_to_lif"]}
-        if "noisy" in times:
-            values |= {f"{what}_noisy": float(times["noisy"])}
-    for what, rates in content.get("throughput", {}).items():
-        values |= {f"{what}_{unit}": rate for unit, rate in rates.items()}
-    for what, size in content["memory"].items():
-        values |= {f"{what}_mib{at}": part / 2**20 for at, part in _places(size)}
-    values |= {
-        f"{what}_joules": content["joules"][what] for what in content["time"] if what in content.get("joules", {})
-    }
-    return [{**ended, "metric": metric, "value": value} for metric, value in values.items()]
+    path = folder / "cost.json"
+    content = read_json(path)
+    with _reading(path):
+        ended = {"group": group, "seed": None, "status": _status(content)}
+        if content["status"] != "ok":
+            return [{**ended, "metric": None, "value": None}]
+        values: dict[str, Any] = {}
+        for what, times in content["time"].items():
+            low, high = times["quartiles"]
+            values |= {f"{what}_ms": 1e3 * times["median"], f"{what}_iqr_ms": 1e3 * (high - low)}
+            values |= {f"{what}_ratio": times["ratio_to_lif"]}
+            if "noisy" in times:
+                values |= {f"{what}_noisy": float(times["noisy"])}
+        for what, rates in content.get("throughput", {}).items():
+            values |= {f"{what}_{unit}": rate for unit, rate in rates.items()}
+        for what, size in content["memory"].items():
+            values |= {f"{what}_mib{at}": part / 2**20 for at, part in _places(size)}
+        joules = content.get("joules", {})
+        values |= {f"{what}_joules": joules[what] for what in content["time"] if what in joules}
+        return [{**ended, "metric": metric, "value": value} for metric, value in _finite(path, values.items())]
 
 
 def _dynamics(folder: Path, group: str) -> list[Row]:
-    content = read_json(folder / "dynamics.json")
-    if content["status"] != "ok":
-        return [{"group": group, "seed": None, "status": _status(content), "metric": None, "value": None}]
-    values: dict[str, Any] = {name: content["operations"]["total"][name] for name in OPERATIONS}
-    for arithmetic, energies in content["energy"].items():
-        at = "" if arithmetic == "float32" else f"@{arithmetic}"
-        values |= {f"energy_{name}{at}": energies[name] for name in ENERGIES}
-    for i, layer in enumerate(content.get("spikes", {}).get("layers", []), start=1):
-        values |= {f"{share}@{i}": layer[share] for share in ("dead", "saturated")}
-        values |= {f"firing_rate@{i}.{step}": rate for step, rate in enumerate(layer["rate_by_step"], start=1)}
-    for when, layers in content["lags"].items():
+    path = folder / "dynamics.json"
+    content = read_json(path)
+    with _reading(path):
+        if content["status"] != "ok":
+            return [{"group": group, "seed": None, "status": _status(content), "metric": None, "value": None}]
+        values: dict[str, Any] = {name: content["operations"]["total"][name] for name in OPERATIONS}
+        for arithmetic, energies in content["energy"].items():
+            at = "" if arithmetic == "float32" else f"@{arithmetic}"
+            values |= {f"energy_{name}{at}": energies[name] for name in ENERGIES}
+        for i, layer in enumerate(content.get("spikes", {}).get("layers", []), start=1):
+            values |= {f"{share}@{i}": layer[share] for share in ("dead", "saturated")}
+            values |= {f"firing_rate@{i}.{step}": rate for step, rate in enumerate(layer["rate_by_step"], start=1)}
+        finite = _finite(path, values.items())
+        ended = {"group": group, "seed": 0, "status": "ok"}
+        return [{**ended, "metric": metric, "value": value} for metric, value in [*finite, *_reach(content["lags"])]]
+
+
+def _reach(lags: dict[str, list[dict[str, Any]]]) -> list[tuple[str, float]]:
+    """What the curves over lag come down to, at the start and trained, layer by layer; infinite where they explode."""
+    values: dict[str, Any] = {}
+    for when, layers in lags.items():
         for layer in layers:
             at = f"{when}@{layer['layer']}"
             values[f"gradient_factor_{at}"] = layer["gradient"]["per_step"]
             values[f"memory_{at}"] = layer["memory"] and layer["memory"][-1]
             values[f"membrane_rms_{at}"] = layer["membrane"] and layer["membrane"]["rms"][-1]
-    ended = {"group": group, "seed": 0, "status": "ok"}
-    return [{**ended, "metric": metric, "value": float(value)} for metric, value in values.items() if value is not None]
+    return [(metric, float(value)) for metric, value in values.items() if value is not None]
 
 
 def _places(value: Any) -> list[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """The columns of a dataset's tables: which metric each shows, how it is written, and what it means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.metrics import METRICS
 
@@ -106,3 +106,18 @@ ACTIVITY = [
     ),
 ]
 COLUMNS = [*ACCURACY, *COST, *ACTIVITY]
+OVER_SEEDS = (*(column.metric for column in ACCURACY), "firing_rate", "sparsity")  # the others are of one network
+
+ENERGY = (
+    "estimate for a predicted sequence in float32 at 45 nm: MACs, ACs, neuron operations, normalisation, and the"
+    " traffic of weights, state and activations (docs/energy.md)"
+)
+RELATIVE = "training step relative to LIF, measured in turn with it"
+_BY_METRIC = {column.metric: column for column in COLUMNS}
+PAPER = [  # the columns of a paper-style table, with headings that fit side by side
+    *(_BY_METRIC[name] for name in ("mse", "mae", "ssim", "psnr", "network_parameters", "mac", "ac")),
+    replace(_BY_METRIC["energy_with_memory_nj"], heading="energy, µJ", meaning=ENERGY),
+    _BY_METRIC["firing_rate"],
+    replace(_BY_METRIC["train_step_ratio"], heading="time × LIF", meaning=RELATIVE),
+    _BY_METRIC["saved_for_backward_mib"],
+]

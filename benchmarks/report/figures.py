@@ -1,147 +1,187 @@
-"""The figures: learning curves, error by frame, error against time and spikes, strips of predictions.
+"""The figures of what the tidy table says over places: learning curves, error by frame, the result at a glance.
 
-Drawn from the tidy table alone (and the sample pictures); the same table gives the same bytes. A neuron has the same
-colour and marker in every figure, by its place in its group.
+Drawn from the table alone (and the sample pictures); the same table gives the same bytes. How a neuron looks is said in
+look.py; error against cost is drawn in pareto.py, intervals in intervals.py, pictures in strips.py.
 """
 
-import io
-from pathlib import Path
+import math
+from collections.abc import Callable
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from PIL import Image
 
+from benchmarks.report.look import (
+    COLOURS,
+    DPI,
+    MARKERS,
+    STYLE,
+    WIDTH,
+    draw,
+    encoded,
+    grid,
+    legend,
+    looks,
+    save,
+    shortened,
+    titled,
+)
 from benchmarks.report.summary import GROUPS, REFERENCE, STC
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; then the same again with other markers
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKERS = "osD^vPX*<>hd"
-STYLE: Any = {
-    "svg.hashsalt": "spiking",
-    "svg.fonttype": "none",  # letters as letters: half the size, and they can be searched
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.edgecolor": "none",
-    "legend.framealpha": 0.8,
-    "legend.fontsize": 8,
-    "figure.dpi": 115,
-}
-COLOURS_KEPT = 256  # fewer take the colour out of lines beside grey pictures
-WHOLE: Any = {"bbox_inches": "tight", "pad_inches": 0.05}  # labels beside pictures of fixed proportions, too
-TRIVIAL = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame": "--", "black": "-."}
+__all__ = ["COLOURS", "MARKERS", "STYLE", "Painter", "draw", "encoded", "in_a_row", "save", "show"]
+
+TRIVIAL: dict[str, Any] = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame": "--", "black": "-."}
 IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this times the neurons' greatest
+TOGETHER = 13  # neurons of a panel, so that its legend is no longer than it
+KEYS = 1.75  # inches of a legend
 
 
 class Painter:
-    """Draws the figures of one dataset; `table` holds that dataset's rows only.
+    """Draws the figures of one dataset; `table` holds that dataset's rows only, `neurons` all lines of params.yaml.
 
-    A panel for each group of neurons, LIF and the trivial predictors in all of them: more lines than colours would
-    otherwise lie upon each other.
+    A panel for each group of neurons (of a great group several), LIF and the trivial predictors in all of them: more
+    lines would lie upon each other. `highlight` is drawn stronger than the others. Values that are not finite are not
+    drawn.
     """
 
-    def __init__(self, table: pd.DataFrame, neurons: list[str], title: str) -> None:
+    def __init__(self, table: pd.DataFrame, neurons: list[str], title: str, highlight: str | None = None) -> None:
         self.title = title  # stands on every figure: what is synthetic says so in its title
-        self.table = table[table["metric"].notna() & (table["status"] == "ok")]
-        self.neurons = [name for name in neurons if name in set(self.table["neuron"])]
-        groups = self.table.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
+        known = table[table["metric"].notna() & (table["status"] == "ok") & np.isfinite(table["value"].astype(float))]
+        present = set(known["neuron"])
+        self.neurons = [name for name in neurons if name in present]
+        every = looks(neurons, highlight)
+        self.look = {name: every[name] for name in self.neurons}
+        group_of = known.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
         self.groups: dict[str, list[str]] = {}
-        self.look: dict[str, Any] = {}
         for name in self.neurons:
-            members = self.groups.setdefault(groups[name], [])
-            place = len(members)
-            self.look[name] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-            members.append(name)
-        self.label = {name: f"{name} (artificial)" if groups.get(name) == "artificial" else name for name in neurons}
+            self.groups.setdefault(group_of[name], []).append(name)
+        self.label = {name: f"{name} (artificial)" if group_of.get(name) == "artificial" else name for name in neurons}
+        self.group_of = group_of
+        parts = [str(metric).partition("@") for metric in known["metric"]]
+        known = known.assign(metric=[name for name, _, _ in parts], place=[place for _, _, place in parts])
+        overall = known[known["place"] == ""]
+        self.means: dict[str, dict[str, float]] = {  # metric -> neuron -> mean over the seeds
+            str(metric): own.groupby("neuron")["value"].mean().to_dict() for metric, own in overall.groupby("metric")
+        }
+        self._errors = {
+            str(name): own.set_index("seed")["value"]
+            for name, own in overall[overall["metric"] == "mse"].groupby("neuron")
+        }
+        self._by_place = {what: _pivots(known, what) for what in ("mse", "validation_mse")}
 
     def learning_curves(self) -> Figure:
         """Validation MSE over training steps: mean of the seeds, band from the least to the greatest."""
 
-        def line(axes: Axes, name: str, **look: Any) -> None:
+        def line(axes: Axes, name: str) -> None:
             curve = self._places(name, "validation_mse")
             curve = curve.loc[:, curve.columns > 0]  # before training errors are off the scale
-            axes.fill_between(curve.columns, curve.min(), curve.max(), color=look["color"], alpha=0.15, lw=0)
-            axes.plot(curve.columns, curve.mean(), label=self.label[name], markersize=4, **look)
+            if len(curve) > 1:
+                axes.fill_between(
+                    curve.columns, curve.min(), curve.max(), color=self.look[name].colour, alpha=0.15, lw=0
+                )
+            axes.plot(curve.columns, curve.mean(), ms=3.5, label=self.label[name], **self.look[name].drawn())
 
-        return self._by_group("training step", "validation MSE ↓", line)
+        return self._by_group("training step", "validation MSE ↓", "validation_mse", line)
 
     def error_by_frame(self) -> Figure:
         """Test MSE of each predicted frame: mean of the seeds with standard deviation; trivial predictors in grey."""
 
-        def line(axes: Axes, name: str, **look: Any) -> None:
+        def line(axes: Axes, name: str) -> None:
             frames = self._places(name, "mse")
-            spread = frames.std(ddof=1) if len(frames) > 1 else None
-            axes.errorbar(frames.columns, frames.mean(), spread, label=self.label[name], ms=4, capsize=2, **look)
+            if len(frames) > 1:
+                low, high = frames.mean() - frames.std(ddof=1), frames.mean() + frames.std(ddof=1)
+                axes.vlines(frames.columns, low, high, color=self.look[name].colour, lw=0.8)
+            axes.plot(frames.columns, frames.mean(), ms=3.5, label=self.label[name], **self.look[name].drawn())
 
-        def trivial(axes: Axes) -> None:
-            for name in self._trivial_in_sight():
+        def trivial(axes: Axes) -> dict[str, dict[str, Any]]:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            drawn: dict[str, dict[str, Any]]
+            drawn = {name: {"color": "0.5", "ls": TRIVIAL[name], "lw": 1} for name in self._trivial_in_sight()}
+            for name, style in drawn.items():
                 frames = self._places(name, "mse")
-                axes.plot(frames.columns, frames.mean(), color="0.5", ls=TRIVIAL[name], lw=1, label=name)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.plot(frames.columns, frames.mean(), label=name, **style)
+            return drawn
 
-        return self._by_group("predicted frame", "test MSE ↓", line, trivial)
+        return self._by_group("predicted frame", "test MSE ↓", "mse", line, trivial)
 
-    def error_against(self, metric: str, label: str) -> Figure:
-        """Test MSE against a cost: a dot a seed, a large marker for the mean; the other groups' means in grey."""
-        costs = self.table[self.table["metric"] == metric].groupby("neuron")["value"].mean()
-        errors = self.table[self.table["metric"] == "mse"].groupby("neuron")["value"].mean()
-        both = [name for name in self.neurons if name in costs and name in errors]  # an artificial one never fires
+    def panels(self, drawn: Callable[[str], bool] = lambda name: True) -> list[tuple[str, list[str]]]:
+        """(title, neurons) of each panel: a group, or a part of a great one, of the neurons that are `drawn`."""
+        found = []
+        for group, everyone in self.groups.items():
+            members = [name for name in everyone if drawn(name)]
+            parts = math.ceil(len(members) / TOGETHER)
+            title = GROUPS.get(group, group) or "no group"
+            for part in range(parts):
+                number = f" ({part + 1} of {parts})" if parts > 1 else ""
+                found.append((title + number, members[part * TOGETHER : (part + 1) * TOGETHER]))
+        return found
 
-        def mark(axes: Axes, name: str, **look: Any) -> None:
-            if name in both:
-                own = self._overall(name)
-                axes.scatter(np.full(len(own), costs[name]), own, s=10, alpha=0.5, **look)
-                axes.scatter(costs[name], own.mean(), s=60, edgecolor="white", label=self.label[name], **look)
-
-        def others(axes: Axes) -> None:
-            axes.scatter(costs[both], errors[both], s=8, color="0.8", zorder=0)
-            for name in self._trivial_in_sight():
-                axes.axhline(self._overall(name).mean(), color="0.5", ls=TRIVIAL[name], lw=1, label=name)
-
-        return self._by_group(label, "test MSE ↓", mark, others)
-
-    def _by_group(self, x: str, y: str, each: Any, before: Any = lambda axes: None) -> Figure:
-        """A panel a group, axes shared: `before(axes)`, then `each(axes, name, **look)` for LIF and for its neurons."""
-        columns = min(3, max(1, len(self.groups)))
-        rows = max(1, -(-len(self.groups) // columns))
-        figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for (group, members), axes in zip(self.groups.items(), panels, strict=False):
-            axes.set_title(GROUPS.get(group, group), fontsize=9)
-            before(axes)
-            if "lif" in self.neurons and "lif" not in members:
-                each(axes, "lif", color="0.35", marker=".")
-            for name in members:
-                each(axes, name, **self.look[name])
-            axes.legend(fontsize=6, ncols=2)
+    def _by_group(
+        self,
+        x: str,
+        y: str,
+        metric: str,
+        each: Callable[[Axes, str], None],
+        before: Callable[[Axes], dict[str, dict[str, Any]]] = lambda axes: {},
+    ) -> Figure:
+        """A panel a group, axes shared: `before(axes)`, then `each(axes, name)` for LIF and for the group's neurons."""
+        panels = self.panels(lambda name: self.has(name, metric))
+        columns = 2 if len(panels) > 1 else 1
+        rows = max(1, math.ceil(len(panels) / columns))
+        room = (WIDTH - 0.5 - columns * (KEYS + 0.05)) / columns
+        most = max((len(members) for _, members in panels), default=1)
+        tall = min(2.1, max(1.5, 0.14 * (most + 4)))
+        margin = {"left": 0.5, "right": KEYS + 0.05, "top": 0.5, "bottom": 0.42}
+        figure = grid(rows, columns, (room, tall), (KEYS + 0.05, 0.42), **margin)
+        axes_of = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        lif = REFERENCE in self.neurons and self.has(REFERENCE, metric)
+        for (title, members), axes in zip(panels, axes_of, strict=False):
+            axes.set_title(title, loc="left", y=1)
+            more = before(axes)
+            shown = [REFERENCE] if lif and REFERENCE not in members else []
+            shown += members
+            for name in shown:
+                each(axes, name)
+            legend(axes, {self.label[name]: self.look[name].drawn() for name in shown} | more)
             axes.tick_params(labelbottom=True)  # the panel below it may be an empty one
-        for axes in panels:
+        self._cut(figure, metric)
+        for axes in axes_of:
             axes.set_axis_off()
-        figure.suptitle(self.title, fontsize=9)
-        figure.supxlabel(x, fontsize=9)
-        figure.supylabel(y, fontsize=9)
+        titled(figure, self.title)
+        figure.supxlabel(x, fontsize=8, y=0.08 / figure.get_figheight(), va="bottom")
+        figure.supylabel(y, fontsize=8, x=0.02)
         return figure
+
+    def _cut(self, figure: Figure, metric: str) -> None:
+        """Ends the error's axis a little above the neurons' greatest means, so that one outlier hides no difference."""
+        curves = [self._places(name, metric) for name in self.neurons if self.has(name, metric)]
+        means = [curve.loc[:, curve.columns > 0].mean().to_numpy() for curve in curves]
+        if means and figure.axes:
+            every = np.concatenate(means)
+            top = float(np.quantile(every, 0.99))
+            if metric == "mse":
+                top = max([top, *(self._places(name, metric).max().max() for name in self._trivial_in_sight())])
+            room = 0.12 * (top - every.min())
+            low, high = figure.axes[0].get_ylim()
+            if room > 0:
+                figure.axes[0].set_ylim(max(low, every.min() - room), min(high, top + room))
 
     def best_of_groups(self) -> list[str]:
         """LIF, and of every group the neuron with the least mean test MSE, in the order of params.yaml."""
-        means = {name: self._overall(name).mean() for name in self.neurons if len(self._overall(name))}
+        means = self.means.get("mse", {})
         best = {
             min((m for m in members if m in means), key=means.__getitem__, default="")
             for members in self.groups.values()
         }
-        return [name for name in self.neurons if name in best or name == "lif"]
+        return [name for name in self.neurons if name in best or name == REFERENCE]
 
     def in_short(self) -> list[str]:
         """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml."""
-        means = {name: self._overall(name).mean() for name in self.neurons if len(self._overall(name))}
+        means = {name: mean for name, mean in self.means.get("mse", {}).items() if name in self.look}
         best = min(means, key=means.__getitem__, default=REFERENCE)
         return [name for name in self.neurons if name in (REFERENCE, STC, best)]
 
@@ -151,96 +191,68 @@ class Painter:
         before = min(observed, 3)  # observed frames that stand before the predicted ones
         rows: list[tuple[str, NDArray[Any]]] = [("truth", truth[0, observed - before :])]
         rows += [(self.label[name], _after(before, predictions[name][0])) for name in shown]
-        height = max(0.62 * len(rows), 0.21 * len(self.neurons)) + 0.9
-        figure = Figure(figsize=(11, height), layout="constrained")
-        figure.suptitle(self.title, fontsize=9)
-        parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.2])
-        axes = parts[0].subplots()
+        white = int(truth[0].max()) or 255
+        longest = max(len(self.label[name]) for name in self.neurons) if self.neurons else 0
+        names = 0.15 + 0.062 * min(longest, 32)
+        left = 3.3
+        frames = WIDTH - left - 0.15
+        ratio = truth.shape[2] * truth.shape[3] / truth.shape[4]
+        tall = min(0.75, frames / len(rows[0][1]) * ratio)
+        height = max((tall + 0.03) * len(rows) + 0.2, 0.135 * len(self.neurons) + 0.4, 1.2) + 0.4
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI)
+        titled(figure, self.title)
+        axes = figure.add_axes((names / WIDTH, 0.4 / height, (left - names) / WIDTH, 1 - 0.75 / height))
         for place, name in enumerate(self.neurons):
-            errors = self._overall(name)
-            axes.scatter(errors, np.full(len(errors), place), s=30, alpha=0.7, **self.look[name])
-            axes.scatter(errors.mean(), place, s=400, marker="|", color=self.look[name]["color"])
+            if name in self._errors:
+                errors, look = self._errors[name], self.look[name]
+                axes.plot(errors, np.full(len(errors), place), ls="none", ms=4, alpha=0.7, **look.dot())
+                axes.plot(errors.mean(), place, ls="none", marker="|", ms=10, color=look.colour)
         for name in self._trivial_in_sight():
-            axes.axvline(self._overall(name).mean(), color="0.5", ls=TRIVIAL[name], lw=1, label=name)
-        axes.set_yticks(range(len(self.neurons)), [self.label[name] for name in self.neurons])
-        axes.invert_yaxis()
+            at = float(self._errors[name].mean())
+            axes.axvline(at, color="0.5", ls=TRIVIAL[name], lw=1)
+            axes.text(at, 0.01, name, transform=axes.get_xaxis_transform(), rotation=90, ha="right", fontsize=6)
+        labels = [self.label[name].replace("$", r"\$") for name in self.neurons]
+        axes.set_yticks(range(len(self.neurons)), labels, fontsize=7)
+        axes.set_ylim(len(self.neurons) - 0.4, -0.6)
         axes.set_xlabel("test MSE ↓ (dots: seeds, bar: mean)")
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right")
-        strips = np.atleast_1d(parts[1].subplots(len(rows), 1))
-        for at, (label, frames) in zip(strips, rows, strict=True):
-            show(at, in_a_row(frames), label, int(truth[0].max()) or 255)
-        strips[0].set_title(f"the last {before} of {observed} observed frames, then the predicted ones", fontsize=8)
-        return figure
-
-    def strip(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], observed: int) -> Figure:
-        """Truth, prediction and error (black: none) of every sample sequence of one neuron."""
-        count, length = truth.shape[:2]
-        width, label = 8.0, 0.7  # inches
-        height = (width - label) / length * truth.shape[2] * 1.05
-        figure = Figure(figsize=(width, 3 * count * height), layout="constrained")
-        figure.suptitle(self.title, fontsize=8)
-        axes = np.atleast_1d(figure.subplots(3 * count, 1))
-        for i in range(count):
-            error = np.abs(predicted[i].astype(int) - truth[i, observed:]).astype(np.uint8)
-            white = int(truth[i].max()) or 255  # the greatest true value: flows are mostly far below 1
-            show(axes[3 * i], in_a_row(truth[i]), "truth", white)
-            show(axes[3 * i + 1], in_a_row(_after(observed, predicted[i])), "prediction", white)
-            show(axes[3 * i + 2], in_a_row(_after(observed, error)), "error", white)
+        top = height - 0.5
+        for number, (label, pictures) in enumerate(rows):
+            bottom = top - (number + 1) * (tall + 0.03)
+            strip = figure.add_axes(((left + 0.1) / WIDTH, bottom / height, frames / WIDTH, tall / height))
+            show(strip, in_a_row(pictures), "", white)
+            if number == 0:
+                words = f"truth: {before} of {observed} observed frames, then those to be predicted"
+                strip.set_title(words, fontsize=7, loc="left", pad=2)
+            else:  # there is room where the observed frames stood
+                strip.text(0, 0.5, shortened(label), transform=strip.transAxes, fontsize=7, va="center")
         return figure
 
     def _trivial_in_sight(self) -> list[str]:
         """The trivial predictors whose error would not squeeze the neurons together."""
-        errors = self.table[self.table["metric"] == "mse"]
-        limit = IN_SIGHT * errors.loc[errors["group"] != "trivial", "value"].max()
-        return [name for name in TRIVIAL if len(self._overall(name)) and not self._overall(name).mean() > limit]
+        limit = IN_SIGHT * max((self._errors[name].max() for name in self.neurons if name in self._errors), default=0)
+        return [name for name in TRIVIAL if name in self._errors and self._errors[name].mean() <= limit]
 
-    def _overall(self, neuron: str) -> pd.Series:
-        own = self.table[(self.table["neuron"] == neuron) & (self.table["metric"] == "mse")]
-        return own.set_index("seed")["value"]
+    def seeds(self, neuron: str) -> pd.Series:
+        """The test MSE of each seed of a neuron."""
+        return self._errors.get(neuron, pd.Series(dtype=float))
+
+    def has(self, neuron: str, metric: str) -> bool:
+        """Whether a neuron has any value of `metric@place`."""
+        return neuron in self._by_place[metric]
 
     def _places(self, neuron: str, metric: str) -> pd.DataFrame:
         """The values of `metric@place` of a neuron: a row a seed, a column a place, in order."""
-        own = self.table[(self.table["neuron"] == neuron) & self.table["metric"].str.startswith(f"{metric}@")]
-        own = own.assign(place=own["metric"].str.split("@").str[1].astype(int))
-        return own.pivot(index="seed", columns="place", values="value").sort_index(axis=1)
+        return self._by_place[metric].get(neuron, pd.DataFrame(columns=pd.Index([], dtype=int)))
 
 
-def draw(make: Any, *arguments: Any) -> Figure:
-    """Draws with the suite's style, leaving matplotlib's settings as they were."""
-    with mpl.rc_context(STYLE):
-        figure: Figure = make(*arguments)
-        return figure
-
-
-def encoded(figure: Figure, form: str) -> bytes:
-    """The figure as svg or png, without a date or a version in it.
-
-    Pixels are of at most COLOURS_KEPT colours: a third of the size, and nothing that the eye misses.
-    """
-    drawn = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        if form == "svg":
-            figure.savefig(drawn, format=form, metadata={"Date": None}, **WHOLE)
-            return drawn.getvalue()
-        figure.savefig(drawn, format="png", metadata={"Software": None}, **WHOLE)
-    made = io.BytesIO()
-    few = Image.open(drawn).convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE)
-    few.save(made, "PNG", optimize=True)
-    return made.getvalue()
-
-
-def webp(path: Path) -> bytes:
-    """The pixels of path.png, drawn already, as lossless webp, which is smaller."""
-    made = io.BytesIO()
-    Image.open(path.with_suffix(".png")).convert("RGB").save(made, "WEBP", lossless=True, method=6)
-    return made.getvalue()
-
-
-def save(figure: Figure, path: Path, forms: tuple[str, ...]) -> None:
-    """Writes the figure as path.<form> in each of `forms` (svg, png)."""
-    for form in forms:
-        path.with_suffix(f".{form}").write_bytes(encoded(figure, form))
+def _pivots(known: pd.DataFrame, metric: str) -> dict[str, pd.DataFrame]:
+    """The values of `metric@place` by neuron: a row a seed, a column a place, in order."""
+    own = known[(known["metric"] == metric) & (known["place"] != "")]
+    own = own.assign(place=own["place"].astype(int))
+    wide = own.pivot(index=["neuron", "seed"], columns="place", values="value").sort_index(axis=1)
+    return {
+        str(name): rows.droplevel("neuron").dropna(axis="columns", how="all") for name, rows in wide.groupby("neuron")
+    }
 
 
 def _after(observed: int, frames: NDArray[np.uint8]) -> NDArray[np.float64]:

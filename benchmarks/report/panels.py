@@ -1,5 +1,9 @@
-"""Panels beside the tables: one neuron in every library, what stabilises the circuit, how far back neurons reach."""
+"""Panels beside the tables: one neuron in every library, what stabilises the circuit, how far back neurons reach.
 
+And, in the view of one neuron, how it stands against all others.
+"""
+
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.files import PARITY, ResultsError, read_json
-from benchmarks.report.summary import Line
+from benchmarks.report.summary import HEADLINE, REFERENCE, STC, Line, paired_difference
 
 STABILITY = "stability.json"
 REACH = {
@@ -143,6 +147,67 @@ def reach(lines: list[Line], own: pd.DataFrame) -> list[Panel]:
             ],
         )
     ]
+
+
+def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) -> Panel:
+    """How the neuron `name` stands on every dataset; `lines` are the datasets' tables, `table` the tidy one.
+
+    Its rank among the ranked neurons, by mean test MSE (equal means share the better rank); the mean paired difference
+    to LIF, to STC-LIF and to the best of the others, with the 95 % bootstrap interval; and how many of the others it
+    beats, is beaten by, and cannot be told from.
+    """
+    rows = []
+    for dataset, every in lines.items():
+        own = next((line for line in every if line.neuron == name), None)
+        scores = table[(table["dataset"] == dataset) & (table["metric"] == HEADLINE)]
+        if own is None or HEADLINE not in own.entries:
+            rows.append([dataset, own.status if own else "not there", *["–"] * 6])
+            continue
+        entry = own.entries[HEADLINE]
+        spread = f" ± {entry.sd:.2g}" if entry.n > 1 else ""
+        others = [line for line in every if line.ranked and line.neuron != name and HEADLINE in line.entries]
+        better = sum(line.entries[HEADLINE].mean < entry.mean for line in others)
+        best = min(others, key=lambda line: line.entries[HEADLINE].mean, default=None)
+        found = {line.neuron: paired_difference(scores, name, line.neuron) for line in others}
+        rows.append(
+            [
+                dataset,
+                f"{entry.mean:.4g}{spread} (n {entry.n})",
+                f"{better + 1} of {len(others) + 1}" if own.ranked else "not ranked",
+                *(
+                    "–" if name == other else _difference(paired_difference(scores, name, other))
+                    for other in (REFERENCE, STC)
+                ),
+                best.neuron if best else "–",
+                _difference(found[best.neuron]) if best else "–",
+                _record([difference for difference in found.values() if difference]),
+            ]
+        )
+    return Panel(
+        f"{name} against all others",
+        ["dataset", "test MSE", "rank", "ΔMSE to LIF", "ΔMSE to STC-LIF", "best other", "ΔMSE to it", "against each"],
+        rows,
+        [
+            "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval, from 3 seeds on]; below 0"
+            f" {name} is better.",
+            "Against each: ranked neurons with the higher error, with the lower error, and undecided, for the interval"
+            " contains 0 or there are fewer than 3 seeds.",
+        ],
+    )
+
+
+def _difference(found: tuple[float, float, float] | None) -> str:
+    if found is None:
+        return "–"
+    mean, low, high = (f"{value:+.3g}".replace("-", "−") for value in found)
+    return mean if math.isnan(found[1]) else f"{mean} [{low}, {high}]"
+
+
+def _record(differences: list[tuple[float, float, float]]) -> str:
+    """How many intervals lie below 0, above it, and around it."""
+    won = sum(high < 0 for _, _, high in differences)
+    lost = sum(low > 0 for _, low, _ in differences)
+    return f"beats {won}, loses to {lost}, {len(differences) - won - lost} undecided"
 
 
 def _figure(value: float | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from benchmarks.report.columns import COLUMNS, Column
@@ -21,11 +22,13 @@ GROUPS = {
     "snntorch": "snnTorch",
     "norse": "Norse",
     "spikingjelly": "SpikingJelly",
+    "control": "controls and ablations",
     "weighted": "with own weights",
     "artificial": "artificial, not spiking",
     "own": "own",
 }
-UNRANKED = ("artificial", "trivial", "weighted")  # shown apart, never best or second: they are another kind of thing
+# shown apart, never best or second: they are another kind of thing
+UNRANKED = ("artificial", "trivial", "weighted", "control")
 
 
 @dataclass
@@ -51,34 +54,56 @@ class Line:
     difference: tuple[float, float, float] | None = None  # of MSE to LIF, paired by seed: mean, low, high
     lift: tuple[float, float, float] | None = None  # of MSE to the neuron under the circuit
     to_stc: tuple[float, float, float] | None = None  # of MSE to STC-LIF, for a neuron without circuit
+    to_best: tuple[float, float, float] | None = None  # of MSE to the best neuron of the table, where both are ranked
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it may be best or second: a spiking neuron in the same network, trained well in every seed."""
+        return self.group not in UNRANKED and self.trained
+
+    @property
+    def like_best(self) -> bool:
+        """Whether it is not the best and cannot be told from it: the interval of the difference holds 0."""
+        if self.to_best is None:
+            return False
+        _, low, high = self.to_best
+        return low <= 0 <= high  # never with the NaN ends of too few seeds
 
 
 def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
-    """The lines of a dataset's table, in the order of params.yaml; trivial predictors first."""
+    """The lines of a dataset's table, in the order of params.yaml; trivial predictors first.
+
+    A value that is not a number counts as missing; a neuron whose MSE is none in some seed is not ranked.
+    """
     own = table[table["dataset"] == dataset]
+    scores = _by_seed(own)
     lines = []
     for neuron, rows in own.groupby("neuron", sort=False):
         groups = [group for group in rows["group"] if group]
         seeds = rows[rows["seed"].notna()]
         line = Line(str(neuron), groups[0] if groups else "", _ended(rows), bool((seeds["status"] == "ok").all()))
-        for column in COLUMNS:
-            values = rows.loc[(rows["metric"] == column.metric) & (rows["status"] == "ok"), "value"]
-            if len(values):
-                sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-                if column.spread:
-                    sd = float(rows.loc[rows["metric"] == column.spread, "value"].mean())
-                noisy = bool(rows.loc[rows["metric"] == column.noisy, "value"].any())
-                line.entries[column.metric] = Entry(float(values.mean()), sd, len(values), noisy=noisy)
+        line.entries = _entries(rows[rows["status"] == "ok"])
+        _note_gaps(line, rows)
         if neuron != REFERENCE and line.group != "trivial":
-            line.difference = paired_difference(own, str(neuron))
+            line.difference = _paired(scores, str(neuron), REFERENCE)
         if line.group not in (*UNRANKED, "stc"):
-            line.to_stc = paired_difference(own, str(neuron), STC)
+            line.to_stc = _paired(scores, str(neuron), STC)
         if base_of(line):
-            line.lift = paired_difference(own, str(neuron), base_of(line))
+            line.lift = _paired(scores, str(neuron), base_of(line))
         lines.append(line)
     for column in COLUMNS:
         _rank(lines, column)
+    _hold_to_best(lines, scores)
     return lines
+
+
+def _hold_to_best(lines: list[Line], by_seed: pd.DataFrame) -> None:
+    """Gives every other ranked line its difference to the best one."""
+    rivals = [line for line in lines if line.ranked and HEADLINE in line.entries]
+    best = next((line for line in rivals if line.entries[HEADLINE].rank == 1), None)
+    for line in rivals:
+        if best and line.entries[HEADLINE].rank != 1:
+            line.to_best = _paired(by_seed, line.neuron, best.neuron)
 
 
 def _ended(rows: pd.DataFrame) -> str:
@@ -88,6 +113,39 @@ def _ended(rows: pd.DataFrame) -> str:
         return "ok"
     seeds, those = rows["seed"].nunique(), bad["seed"].nunique()
     return f"{those} of {seeds} seeds {bad['status'].iloc[0]}" if 0 < those < seeds else str(bad["status"].iloc[0])
+
+
+def _entries(rows: pd.DataFrame) -> dict[str, Entry]:
+    """The numbers of one neuron, by metric; `rows` are those of its seeds that ended well."""
+    found: dict[str, list[float]] = {}
+    for metric, value in zip(rows["metric"], rows["value"], strict=True):  # a selection a column would take pandas long
+        if not math.isnan(value):
+            found.setdefault(metric, []).append(value)
+    entries = {}
+    for column in COLUMNS:
+        values = np.asarray(found.get(column.metric, []), dtype=float)
+        if len(values):
+            spread = np.asarray(found.get(column.spread, [math.nan]), dtype=float)
+            sd = float(spread.mean()) if column.spread else _deviation(values)
+            noisy = any(found.get(column.noisy, []))
+            entries[column.metric] = Entry(float(values.mean()), sd, len(values), noisy=noisy)
+    return entries
+
+
+def _deviation(values: NDArray[np.float64]) -> float:
+    """Standard deviation over seeds: 0 of one, NaN where a value is infinite (the PSNR of a perfect frame)."""
+    if len(values) < 2:
+        return 0.0
+    return float(values.std(ddof=1)) if np.isfinite(values).all() else math.nan
+
+
+def _note_gaps(line: Line, rows: pd.DataFrame) -> None:
+    """Seeds that ended well but whose MSE is not a number take the line out of the ranking, and it says so."""
+    scores = rows[(rows["metric"] == HEADLINE) & (rows["status"] == "ok")]
+    if scores["value"].isna().any():
+        line.trained = False
+        if line.status == "ok":
+            line.status = f"MSE not a number in {scores['value'].isna().sum()} of {rows['seed'].nunique()} seeds"
 
 
 def base_of(line: Line) -> str:
@@ -108,8 +166,17 @@ def paired_difference(
 
     Below ENOUGH seeds that both have the interval's ends are NaN; None without any.
     """
+    return _paired(_by_seed(table), neuron, reference)
+
+
+def _by_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """MSE of one dataset: a row a seed, a column a neuron; what is not finite is missing, it has no difference."""
     scores = table[(table["metric"] == HEADLINE) & (table["status"] == "ok")]
-    by_seed = scores.pivot(index="seed", columns="neuron", values="value")
+    scores = scores[np.isfinite(scores["value"].astype(float))]
+    return scores.pivot(index="seed", columns="neuron", values="value")
+
+
+def _paired(by_seed: pd.DataFrame, neuron: str, reference: str) -> tuple[float, float, float] | None:
     if neuron not in by_seed or reference not in by_seed:
         return None
     differences = (by_seed[neuron] - by_seed[reference]).dropna().to_numpy(dtype=float)
@@ -219,7 +286,7 @@ def _rank(lines: list[Line], column: Column) -> None:
     """Marks best and second among those whose training ended well in every seed; equal means share a rank."""
     if column.lower_is_better is None:
         return
-    rivals = [line for line in lines if line.group not in UNRANKED and line.trained and column.metric in line.entries]
+    rivals = [line for line in lines if line.ranked and column.metric in line.entries]
     ranked = [line.entries[column.metric] for line in rivals]
     sign = 1 if column.lower_is_better else -1
     levels = sorted({sign * entry.mean for entry in ranked})[:2]

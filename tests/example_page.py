@@ -1,0 +1,109 @@
+"""What a page shows, made up: three datasets, one of each kind of neuron, every optional part if wanted."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.report.collect import COLUMNS
+from benchmarks.report.panels import Panel
+from benchmarks.report.summary import findings, summarise
+from benchmarks.report.tables import Cell, Table, tables
+
+ATTACK = "<script>alert(1)</script>"
+ERRORS = {  # (neuron, group) -> MSE of every seed; on the second dataset 100 times as large
+    ("black", "trivial"): [12.0],
+    ("lif", "paper"): [10.0, 12.0, 11.0],
+    ("plif", "paper"): [9.0, 9.5, 9.25],
+    ("stc_lif", "stc"): [8.0, 9.0, 10.0],
+    ("norse_lif", "norse"): [100.0, 101.0, 102.0],
+    (ATTACK, "own"): [13.0, 13.0, 13.0],
+    ("convlstm", "artificial"): [1.0, 1.0, 1.0],
+}
+DATASETS = {"moving_mnist": 1.0, "city_flow": 100.0, "events": 1.0}
+SVG = '<?xml version="1.0"?>\n<svg viewBox="0 0 20 10"><style>*{}</style><defs><path id="p" d="M0 0h9"/></defs>'
+SVG += '<g clip-path="url(#p)"><title>LIF: 11.0</title><use href="#p"/></g></svg>'
+
+
+def results() -> pd.DataFrame:
+    """The tidy table; one neuron failed on the last dataset, where all others are as on the first."""
+    rows: list[dict[str, Any]] = []
+    for dataset, scale in DATASETS.items():
+        for (neuron, group), values in ERRORS.items():
+            names = {"profile": "p", "dataset": dataset, "neuron": neuron, "group": group}
+            if (dataset, neuron) == ("events", "plif"):
+                rows.append({**names, "seed": 0, "status": "failed (no such <thing>)"})
+                continue
+            for seed, value in enumerate(values):
+                rows.append({**names, "seed": seed, "status": "ok", "metric": "mse", "value": scale * value})
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "Int64"})
+
+
+def shown(**more: Any) -> dict[str, Any]:
+    """What the templates are given, without figures; `more` replaces and adds."""
+    table = results()
+    return {
+        "profile": "p",
+        "overview": ["Claim: made up. It is undecided."],
+        "sections": [_section(table, dataset) for dataset in DATASETS],
+        "panels": [
+            Panel("Parity: made up", ["neuron", "verdict"], [["lif", "equal"], ["plif", "different"]], ["Note."])
+        ],
+        **more,
+    }
+
+
+def everything() -> dict[str, Any]:
+    """The same with every part that may be absent."""
+    made = shown(
+        verdicts=[_verdict("supported"), _verdict("not supported"), _verdict("undecided")],
+        wide=_wide(),
+        lift={
+            "panels": [Panel("Lift", ["neuron", "dataset", "ΔMSE"], [["lif", "events", "−2.0"]], [])],
+            "figure": _svg(),
+        },
+        environment=Panel("Environment", ["what", "value"], [["device", "made up"]], []),
+        certificate={"badge": SVG, "panel": Panel("Certificate", ["neuron", "verdict"], [["lif", "identical"]], [])},
+        highlight="plif",
+        against=Panel("plif against all others", ["dataset", "rank"], [["events", "2 of 5"]], []),
+    )
+    made["sections"][0]["figures"] = [
+        _svg(),
+        {"name": "strip-lif", "title": "a <b>", "source": "data:image/gif;base64,"},
+    ]
+    made["sections"][0]["published"] = [Panel("Published", ["method", "MSE"], [["ConvLSTM-S", "29.80"]], [])]
+    return made
+
+
+def _section(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
+    lines = summarise(table, dataset)
+    title = {"city_flow": "City flow (synthetic)", "events": f"Events {ATTACK}"}.get(dataset, "Moving MNIST")
+    return {
+        "name": dataset,
+        "title": title,
+        "banner": [("Data", f"{title}, 1 x 8 x 8"), ("Seeds", "3")],
+        "budget": "Seeds: 3.",
+        "findings": findings(lines),
+        "tables": tables(lines, {}),
+        "panels": [],
+        "figures": [],
+        "dynamics": {"panels": [Panel("Reach", ["neuron", "memory"], [["lif", "0.5"]], [])], "figures": []},
+        "folder": "figures",
+    }
+
+
+def _verdict(verdict: str) -> SimpleNamespace:
+    words = ["On these data at this budget.", "Interval −2 to −1."]
+    return SimpleNamespace(
+        claim=f"A claim that is {verdict}", verdict=verdict, words=words, datasets={"events": verdict}
+    )
+
+
+def _wide() -> Table:
+    lines = summarise(results(), "moving_mnist")
+    rows = [(line, [Cell("1.0"), Cell("2.0"), Cell("3.0"), Cell("4.0")]) for line in lines]
+    return Table("Over all datasets", ["Moving MNIST", "City flow (synthetic)", f"Events {ATTACK}", "rank"], rows, [])
+
+
+def _svg() -> dict[str, str]:
+    return {"name": "lift", "title": "Lift", "svg": SVG}

@@ -1,0 +1,229 @@
+"""The page in a browser: selectors, filter, sorting, keyboard, address, print, phone, dark, accessibility.
+
+Needs Debian's chromium (or what CHROMIUM names); where there is none each test warns that it has looked at nothing.
+"""
+
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from example_page import ERRORS, everything, results
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.report import page as made
+
+NAMES = [name for name, _ in ERRORS]
+ALONE = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+CLOSED = "document.querySelectorAll('main details:not([open])')"
+OPEN = "for (const own of document.querySelectorAll('main details')) own.open = true"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(made.render(everything(), results()))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser | None]:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not found or not Path(found).exists():
+        yield None
+        return
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=[*ALONE, "--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser | None, address: str) -> Iterator[Page | None]:
+    """The page on a desktop, in a light theme; whatever it complains of or asks a network for fails the test."""
+    if browser is None:
+        warnings.warn("no chromium is installed: the page was looked at in no browser", stacklevel=1)
+        yield None
+        return
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", offline=True)
+    visited = context.new_page()
+    wrong: list[str] = []
+    visited.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    visited.on("pageerror", lambda error: wrong.append(str(error)))
+    visited.on(
+        "request", lambda request: wrong.append(request.url) if request.url[:5] not in ("file:", "data:") else None
+    )
+    visited.goto(address)
+    visited.locator("#controls").wait_for()
+    yield visited
+    context.close()
+    assert wrong == []
+
+
+def neurons(page: Page, table: str = "moving_mnist-table-1") -> list[str]:
+    """The neurons of a table's visible rows, from top to bottom."""
+    return page.locator(f"[data-key='{table}'] tbody tr:visible > th").all_text_contents()
+
+
+def choose(page: Page, menu: str, label: str) -> None:
+    """Opens a menu, clicks the box with a label, closes the menu."""
+    page.get_by_text(f"{menu} ", exact=False).and_(page.locator("summary")).click()
+    page.get_by_role("checkbox", name=label, exact=True).click()
+    page.keyboard.press("Escape")
+
+
+def test_datasets_and_groups_are_chosen_everywhere(page: Page | None) -> None:
+    if page is None:
+        return
+    assert page.locator("#city_flow").is_visible()
+    choose(page, "Datasets", "City flow (synthetic)")
+    assert not page.locator("#city_flow").is_visible()
+    assert page.locator("#moving_mnist").is_visible()
+    assert page.locator("[data-key='of-plif'] tbody tr:visible > th").all_text_contents()[0] == "Moving MNIST"
+    assert len(page.locator("[data-key='of-plif'] tbody tr:visible").all()) == 2
+    wide = page.locator("[data-key='all-datasets'] thead th:visible").all_text_contents()
+    assert "City flow (synthetic)" not in wide
+    assert "Moving MNIST" in wide
+    assert page.locator("#datasets-shown").inner_text() == "2/3"
+    choose(page, "Groups", "paper")
+    assert neurons(page) == [name for name in NAMES if name not in ("lif", "plif")]
+    assert not page.locator("#neuron-plif").is_visible()
+    assert page.locator("#count").inner_text() == "5 of 7 rows shown"
+    page.get_by_role("button", name="Reset").click()
+    assert neurons(page) == NAMES
+    assert page.locator("#city_flow").is_visible()
+
+
+def test_neurons_are_filtered_by_any_of_the_words(page: Page | None) -> None:
+    if page is None:
+        return
+    page.get_by_label("Neuron").fill("PLIF stc")
+    assert neurons(page) == ["plif", "stc_lif"]
+    assert page.locator("#neurons details:visible").count() == 2
+    page.get_by_label("Neuron").fill("nothing of the kind")
+    assert neurons(page) == []
+    assert page.locator("[data-key='moving_mnist-table-1'].none").count() == 1
+
+
+def test_columns_sort_as_numbers_by_click_and_by_key(page: Page | None) -> None:
+    if page is None:
+        return
+    heading = page.locator("[data-key='moving_mnist-table-1'] thead th", has_text="MSE ↓")
+    wanted = ["convlstm", "stc_lif", "plif", "lif", "black", NAMES[5], "norse_lif"]  # 1, 9, 9.25, 11, 12, 13, 101
+    heading.get_by_role("button").click()
+    assert neurons(page) == wanted
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert neurons(page) == wanted[::-1]
+    assert heading.get_attribute("aria-sort") == "descending"
+    page.keyboard.press("Space")
+    assert neurons(page) == NAMES
+    assert heading.get_attribute("aria-sort") is None
+    failed = page.locator("[data-key='events-table-1'] thead th", has_text="MSE ↓")
+    for _ in range(2):  # what has no number stays last, up and down
+        failed.get_by_role("button").click()
+        assert neurons(page, "events-table-1")[-1] == "plif"
+
+
+def test_the_address_keeps_the_view(page: Page | None) -> None:
+    if page is None:
+        return
+    page.get_by_label("Neuron").fill("lif")
+    choose(page, "Datasets", "City flow (synthetic)")
+    page.locator("[data-key='moving_mnist-table-1'] thead button", has_text="MSE ↓").first.click()
+    page.locator("#theme").click()
+    page.locator("nav").get_by_text("Glossary").click()
+    before = neurons(page)
+    assert before == ["stc_lif", "plif", "lif", "norse_lif"]
+    page.goto("about:blank")
+    page.go_back()
+    page.locator("#controls").wait_for()
+    assert neurons(page) == before
+    assert not page.locator("#city_flow").is_visible()
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    assert page.evaluate("location.hash.split('?')[0]") == "#glossary"
+    page.evaluate("location.hash = '#moving_mnist?d=[broken&s=3&t=pink'")  # shows everything and complains of nothing
+    page.locator("#city_flow").wait_for()
+    assert neurons(page) == NAMES
+
+
+def test_a_cell_tells_its_values_to_keyboard_and_finger(page: Page | None) -> None:
+    if page is None:
+        return
+    tip = page.get_by_role("status").and_(page.locator("#tip"))
+    page.locator("[data-key='moving_mnist-table-1'] tbody a", has_text="plif").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert tip.inner_text() == "mean 9.25; sd 0.25; n 3; seeds 9, 9.5, 9.25"
+    page.keyboard.press("ArrowUp")
+    assert tip.inner_text().startswith("mean 11; sd 1; n 3")
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    page.locator("[data-key='moving_mnist-table-1'] td[data-value='9']").click()
+    assert tip.inner_text().startswith("mean 9; sd 1; n 3")
+
+
+def test_a_link_to_a_neuron_opens_its_section_and_the_keyboard_reaches_the_results(page: Page | None) -> None:
+    if page is None:
+        return
+    page.locator("[data-key='moving_mnist-table-1'] tbody a", has_text="norse_lif").click()
+    assert page.locator("#neuron-norse_lif[open]").is_visible()
+    page.reload()
+    assert page.locator("#neuron-norse_lif[open]").is_visible()
+    page.goto(page.url.partition("#")[0] + "#")
+    page.reload()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+
+
+def test_printing_opens_every_section_and_hides_the_controls(page: Page | None) -> None:
+    if page is None:
+        return
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.seen = {CLOSED}.length }})")
+    closed = page.locator("main details:not([open])").count()
+    assert closed > 0
+    assert page.pdf(format="A4").startswith(b"%PDF-")
+    assert page.evaluate("window.seen") == 0
+    assert page.locator("main details:not([open])").count() == closed
+    page.emulate_media(media="print")
+    assert not page.locator("#controls").is_visible()
+    assert not page.locator("nav").is_visible()
+    assert page.locator("#glossary").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_nothing_is_wider_than_the_screen(page: Page | None, width: int, scheme: str) -> None:
+    if page is None:
+        return
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.evaluate(OPEN)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"))
+    assert picture.shape == (800, width)
+    assert (np.median(picture) < 64) == (scheme == "dark")
+    assert picture.std() > 5  # something is written on it
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Page | None, scheme: str) -> None:
+    if page is None:
+        return
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.evaluate(OPEN)
+    page.evaluate(
+        "for (const own of document.querySelectorAll('main > section')) own.style.contentVisibility = 'visible'"
+    )
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    bad = [(own["id"], own["nodes"][0]["html"]) for own in found if own["impact"] in ("serious", "critical")]
+    assert bad == []
