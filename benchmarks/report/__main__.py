@@ -14,6 +14,7 @@ what else is in reports/ stays as it is. The next full report takes reports/ ane
 
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,23 +110,39 @@ def content(
         )
         for dataset in loaded.datasets
     ]
-    figures = draw_all(subjects, folder / "figures")
-    rows = paper_rows()
-    sections = [
-        section(loaded, profile, subject, known[subject.name], figures[subject.name], rows, keep_going)
-        for subject in subjects
-    ]
-    lifts = lift.lifts(table)
+    with ThreadPoolExecutor(1) as beside:  # other processes draw while this one counts
+        drawing = beside.submit(draw_all, subjects, folder / "figures")
+        shown = _counted(loaded, profile, table, subjects, known, keep_going, highlight)
+        figures = drawing.result()
+    for own in shown["sections"]:
+        own["figures"] = figures[own["name"]]["figures"]
+        own["dynamics"]["figures"] = figures[own["name"]]["dynamics"]
+    if shown["lifts"]:
+        shown["lift"]["figure"] = drawn("lift", LIFT, look.draw(lift.figure, shown["lifts"]), folder / "figures")
+    return shown
+
+
+def _counted(
+    loaded: Settings,
+    profile: str,
+    table: pd.DataFrame,
+    subjects: list[Subject],
+    known: dict[str, dict[str, Any]],
+    keep_going: bool,
+    highlight: str | None,
+) -> dict[str, Any]:
+    """What the templates show beside the figures."""
+    rows, lifts = paper_rows(), lift.lifts(table)
+    lines = {subject.name: subject.lines for subject in subjects}
     titles = {subject.name: subject.title for subject in subjects}
+    sections = [section(loaded, profile, subject, known[subject.name], rows, keep_going) for subject in subjects]
     return {
         "profile": profile,
         "verdicts": claims.verdicts(table, lifts),
         "overview": claims.accuracy(table),
         "wide": wide(lines, titles),
-        "lift": {
-            "panels": lift.panels(lifts) + ablations(table),
-            "figure": drawn("lift", LIFT, look.draw(lift.figure, lifts), folder / "figures") if lifts else None,
-        },
+        "lifts": lifts,
+        "lift": {"panels": lift.panels(lifts) + ablations(table), "figure": None},
         "files": {
             **wide_tables(lines, titles, f"Profile: {profile}."),
             **_paper(subjects, {own["name"]: own["budget"] for own in sections}, rows),
@@ -153,7 +170,6 @@ def section(
     profile: str,
     subject: Subject,
     known: dict[str, Any],
-    figures: dict[str, Any],
     rows: list[Claim],
     keep_going: bool,
 ) -> dict[str, Any]:
@@ -169,8 +185,8 @@ def section(
         "tables": tables(lines, known["notes"]),
         "panels": [*provenance.elsewhere(subject.table), *_stability(loaded, subject, keep_going)],
         "published": side_by_side(lines, [row for row in rows if row.dataset == dataset]) + published(dataset),
-        "figures": figures["figures"],
-        "dynamics": {"panels": reach(lines, subject.table), "figures": figures["dynamics"]},
+        "figures": [],
+        "dynamics": {"panels": reach(lines, subject.table), "figures": []},
         "folder": f"figures/{dataset}-strip-*.png",
     }
 

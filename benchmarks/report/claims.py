@@ -119,17 +119,21 @@ Layers = tuple[list[float], list[list[float]]]  # STC-LIF's values of its layers
 
 
 def _compared(table: pd.DataFrame, dataset: str, metric: str) -> Layers | None:
-    own = table[table["dataset"] == dataset]
-    layers = {name: _layers(own, name, metric) for name in (STC, *RIVALS)}
+    own = _of_metric(table[table["dataset"] == dataset], metric)
+    layers = {name: _layers(own, name) for name in (STC, *RIVALS)}
     if not all(layers.values()):
         return None
     return layers[STC], [layers[name] for name in RIVALS]
 
 
-def _layers(own: pd.DataFrame, neuron: str, metric: str) -> list[float]:
-    """The values of `metric@1`, `metric@2`, ... of a neuron, layer by layer."""
-    rows = own[(own["neuron"] == neuron) & own["metric"].str.startswith(f"{metric}@", na=False)]
-    return [float(value) for value in rows["value"]]
+def _of_metric(own: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of `metric@1`, `metric@2`, ..., layer by layer."""
+    return own[own["metric"].str.startswith(f"{metric}@", na=False)]
+
+
+def _layers(rows: pd.DataFrame, neuron: str) -> list[float]:
+    """The values of a neuron among the rows of one metric."""
+    return [float(value) for value in rows.loc[rows["neuron"] == neuron, "value"]]
 
 
 def _decided(found: dict[str, Layers]) -> str:
@@ -166,7 +170,8 @@ def _ranked(own: pd.DataFrame) -> tuple[float, float, int] | None:
     own = own[(own["seed"] == 0) & (own["status"] == "ok") & ~own["group"].isin(UNRANKED)]
     own = own[~own["neuron"].map(lambda name: is_control(name) or is_ablation(name)).astype(bool)]  # one neuron again
     errors = own[own["metric"] == "mse"].set_index("neuron")["value"]
-    factors = {name: _layers(own, str(name), FACTOR) for name in errors.index}
+    rows = _of_metric(own, FACTOR)
+    factors = {name: _layers(rows, str(name)) for name in errors.index}
     means = {name: math.exp(np.mean(np.log(layers))) for name, layers in factors.items() if layers and min(layers) > 0}
     if len(means) < ENOUGH:
         return None
