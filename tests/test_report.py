@@ -203,7 +203,14 @@ def render(template: str, table: pd.DataFrame) -> str:
         "dynamics": {"panels": [], "figures": []},
     }
     section |= {"findings": findings(lines), "tables": tables(lines, NOTES)}
-    shown: dict[str, Any] = {"profile": "p", "verdicts": [], "overview": [], "panels": [], "lift": None, "environment": None}
+    shown: dict[str, Any] = {
+        "profile": "p",
+        "verdicts": [],
+        "overview": [],
+        "panels": [],
+        "lift": None,
+        "environment": None,
+    }
     return environment().get_template(template).render(shown | {"sections": [section]})
 
 
