@@ -60,7 +60,7 @@ class Clone:
         for part in ("neurons", "datasets", "benchmarks", ".dvc"):
             ignore = shutil.ignore_patterns("__pycache__", "tmp", "cache")
             shutil.copytree(ROOT / part, folder / part, ignore=ignore)
-        for part in ("dvc.yaml", ".dvcignore", ".gitignore", "README.md"):
+        for part in ("dvc.yaml", ".dvcignore", ".gitignore", "README.md", "paper_rows.csv"):
             shutil.copy(ROOT / part, folder / part)
         (folder / "neurons/my_neuron.py").unlink(missing_ok=True)  # a reader may have followed the README already
         text = (ROOT / "params.yaml").read_text()
