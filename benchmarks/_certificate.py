@@ -7,13 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from benchmarks._verdicts import CEILING, CONFIDENCE, FLOOR, VERDICTS, Outcome
 from benchmarks.files import write_json, writing
 from benchmarks.settings import SettingsError
+from benchmarks.templating import templates
 
 MADE = ("certificate.json", "certificate.md", "badge.svg")
 LABEL = "reproduced"
@@ -105,14 +106,7 @@ def _environment(outcomes: list[Outcome]) -> list[dict[str, Any]]:
 
 
 def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("benchmarks", "templates"),
-        autoescape=select_autoescape(["svg"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = templates("benchmarks", "svg")
     made.filters["plain"] = plain
     made.filters["percent"] = lambda share: f"{100 * share:.2f} %"
     return made

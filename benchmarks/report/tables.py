@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
 from benchmarks.report.columns import ACCURACY, ACTIVITY, COST, OVER_SEEDS, Column
 from benchmarks.report.markup import heading, markdown
 from benchmarks.report.markup import latex as latex
 from benchmarks.report.summary import GROUPS, HEADLINE, REFERENCE, Entry, Line, shown_columns
 from benchmarks.settings import CellSettings, NetworkSettings
+from benchmarks.templating import templates
 
 DIFFERENCES = (
     "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval, from 3 seeds on]; below 0 is better."
@@ -142,14 +143,7 @@ def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[
 
 def environment() -> Environment:
     """The templates of this folder; an undefined name in one is an error."""
-    made = Environment(
-        loader=PackageLoader("benchmarks.report", "templates"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = templates("benchmarks.report", "html")
     made.filters |= {"latex": latex, "markdown": markdown, "heading": heading}
     made.globals["group_names"] = GROUPS
     return made
