@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,16 @@ def test_inference_is_timed_in_evaluation_mode_and_training_in_training_mode() -
         workload.call(what)
         modes.append(workload.network.training)
     assert modes == [True, False, False, True]
+
+
+def test_builds_are_timed_in_turn_after_a_first_call_of_each() -> None:
+    called = []
+    workloads: list[Any] = [SimpleNamespace(call=lambda what, i=i: lambda: called.append((what, i))) for i in range(3)]
+    call = measure.in_rotation(workloads, "inference")
+    assert called == [("inference", i) for i in (0, 1, 2)]
+    for _ in range(4):
+        call()
+    assert [i for _, i in called[3:]] == [0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 1, 5, 6), (2, 3, 2, 4, 4), (1, 1, 1, 1, 1)])

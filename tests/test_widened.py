@@ -247,7 +247,7 @@ def test_a_control_is_trained_wide_and_measured_beside_lif_of_the_usual_width(
     monkeypatch.setattr(measure.Workload, "__init__", spied)
     monkeypatch.setattr(memory, "peak", lambda *_: {})
     costs, _ = measure.measure(cell)
-    assert widths == [wanted, 16]
+    assert widths == [wanted] * measure.BUILDS + [16] * measure.BUILDS
     assert costs["time"]["train_step"]["ratio_to_lif"] > 0
 
 
