@@ -21,6 +21,17 @@ NOT_THE_NEURON = (SettingsError, DatasetError, OSError)  # no neuron's fault: su
 USER_ERRORS = (*NOT_THE_NEURON, NeuronError, ResultsError)
 
 
+class StoppedError(Exception):
+    """What was told of a cell that something else had to stop: its process was killed, or ran into a limit."""
+
+    def __init__(self, ending: str) -> None:
+        """`ending`: status and reason, as `failed: ran longer than 60 s`; ValueError for another status."""
+        super().__init__(ending)
+        self.status, _, self.reason = ending.partition(": ")
+        if self.status not in ("failed", "out of memory"):
+            raise ValueError(f"{self.status!r} found, wanted `failed: REASON` or `out of memory: REASON`")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One dataset, or one neuron on it, in a profile: its settings and where its data and results lie."""
@@ -71,6 +82,12 @@ def cell_parser(stage: str, what: str) -> argparse.ArgumentParser:
         action="store_true",
         help="record a neuron that fails as this cell's result and exit 0, so that a pipeline goes on",
     )
+    made.add_argument(
+        "--stopped",
+        metavar="STATUS: REASON",
+        type=StoppedError,
+        help="run nothing, but write that the cell ended so: what a launcher says of a cell that it had to stop",
+    )
     return made
 
 
@@ -109,6 +126,8 @@ def one_line(error: BaseException) -> str:
 
 def ending(error: BaseException) -> dict[str, str]:
     """How a cell ends in which `error` was raised: its status and, in one line, the reason."""
+    if isinstance(error, StoppedError):
+        return {"status": error.status, "reason": error.reason}
     if isinstance(error, BrokenProcessPool):
         return {"status": "failed", "reason": "its process was killed, most likely for want of memory"}
     if isinstance(error, UnsupportedError):

@@ -40,6 +40,8 @@ def main() -> None:
         status, reason = (read_json(cell.results / "accuracy.json")["seeds"][0][key] for key in ("status", "reason"))
     else:
         try:
+            if options.stopped:
+                raise options.stopped
             content = dynamics(cell, weights)
             status, reason = "ok", ""
         except NOT_THE_NEURON:

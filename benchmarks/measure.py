@@ -152,6 +152,8 @@ def main() -> None:
     rows: list[timing.Row] = []
     costs: dict[str, Any] = {}
     try:
+        if options.stopped:
+            raise options.stopped
         costs, rows = measure(cell)
         status, reason = "ok", ""
     except NOT_THE_NEURON:

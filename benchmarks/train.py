@@ -34,15 +34,23 @@ FAILURES = ("failed", "unsupported", "out of memory")
 
 def main() -> None:
     """Trains one cell."""
-    options = command.cell_parser("train", "Train one neuron on one dataset, all seeds, and test it.").parse_args()
+    parser = command.cell_parser("train", "Train one neuron on one dataset, all seeds, and test it.")
+    parser.add_argument(
+        "--workers", type=int, help="seeds at once (default: as params.yaml says); no result depends on it"
+    )
+    options = parser.parse_args()
     cell = command.cell(options)
     cell.card()
     training = cell.settings.training
+    workers = options.workers or training.workers
     distributed.check(training.devices, machine.settle(training.device))
-    machine.warn_of_workers(training.workers)
+    machine.warn_of_workers(workers)
     folder = checkpoint.folder(cell.profile, cell.dataset, cell.neuron, fingerprint(cell))
     start = time.monotonic()
-    records = train_seeds(cell, folder)
+    if options.stopped:
+        records = [{"seed": seed, **command.ending(options.stopped)} for seed in range(training.seeds)]
+    else:
+        records = train_seeds(cell, folder, workers)
     failed = next((record for record in records if record["status"] in FAILURES), None)
     if failed and not options.keep_going:
         log = folder / f"seed{failed['seed']}.log"
@@ -55,13 +63,13 @@ def main() -> None:
         shutil.rmtree(folder)
 
 
-def train_seeds(cell: Cell, folder: Path) -> list[dict[str, Any]]:
-    """The records of all seeds of the cell; those that are finished in `folder` are not run again."""
+def train_seeds(cell: Cell, folder: Path, workers: int) -> list[dict[str, Any]]:
+    """The records of all seeds of the cell, `workers` at once; those finished in `folder` are not run again."""
     training = cell.settings.training
     seeds, title = range(training.seeds), f"{cell.neuron} on {cell.dataset}"
     tasks = [seeds[first : first + training.together] for first in range(0, training.seeds, training.together)]
     try:
-        done = side_by_side(partial(run_seeds, cell, folder), tasks, training.workers, training.steps, title)
+        done = side_by_side(partial(run_seeds, cell, folder), tasks, workers, training.steps, title)
     except BrokenProcessPool as error:
         return [{"seed": seed, **command.ending(error)} for seed in seeds]
     return [record for task in done for record in task["records"]]

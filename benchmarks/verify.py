@@ -142,7 +142,7 @@ def rerun(cell: Cell) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    records = train_seeds(cell, folder)
+    records = train_seeds(cell, folder, cell.settings.training.workers)
     there = Rerun(cell.profile, cell.dataset, cell.neuron, cell.params, cell.settings)
     write_results(there, folder, records, time.monotonic() - start)
 

@@ -157,3 +157,18 @@ def test_the_neuron_of_the_readme(project: Project) -> None:
         assert project.run(stage, *CELL, "my_neuron").returncode == 0
     assert project.run("report", "--keep-going").returncode == 0
     assert "| my_neuron | own |" in (project.folder / "reports/table.md").read_text()
+
+
+STOPPED = "out of memory: took 3.1 GiB, and the limit is 2 GiB"
+
+
+def test_a_cell_that_had_to_be_stopped_is_written_as_ended_so(project: Project, here: Callable[..., Done]) -> None:
+    """What a launcher calls when it had to stop a cell: nothing is run, and every stage has its files."""
+    folder = project.folder / "results/smoke/moving_mnist/lif"
+    for stage, name in (("train", "accuracy.json"), ("dynamics", "dynamics.json"), ("measure", "cost.json")):
+        assert here(project, stage, *CELL, "lif", "--keep-going", "--stopped", STOPPED).returncode == 0
+        content = json.loads((folder / name).read_text())
+        endings = content.get("seeds", [content])
+        assert {(one["status"], one["reason"]) for one in endings} == {tuple(STOPPED.split(": ", 1))}
+    assert not (folder / "weights.safetensors").read_bytes()
+    assert here(project, "measure", *CELL, "lif", "--stopped", "tired: of it").returncode == 2
