@@ -26,7 +26,7 @@ from neurons import NeuronError
 
 REFERENCE = "lif"
 WHAT = {"train_step": 1.0, "inference": 0.4, "latency": 0.2}  # what is timed, and its share of cost.seconds
-BUILDS = 5  # networks of a kind that are timed in turn: where one lies in memory alone moves its ratio by up to 7 %
+BUILDS = 5  # networks of a kind that take turns, if cost.repeats allows: where one lies in memory moves its ratio 7 %
 COLUMNS = ("what", "repeat", "own", "reference")
 
 
@@ -115,8 +115,9 @@ def measure(cell: Cell) -> tuple[dict[str, Any], list[timing.Row]]:
     peak = memory.peak(own.train_step, device)  # before anything else is built, LIF included
     # what is recomputed is kept out of autograd's sight, and only the peak shows it
     saved = {} if own.network.recompute else memory.saved(own.loss, own.network)
-    owns = [own] + [Workload(cell, cell.kind, cell.params, device) for _ in range(BUILDS - 1)]
-    references = [Workload(cell, REFERENCE, {}, device) for _ in range(BUILDS)]
+    builds = min(BUILDS, cell.settings.cost.repeats)
+    owns = [own] + [Workload(cell, cell.kind, cell.params, device) for _ in range(builds - 1)]
+    references = [Workload(cell, REFERENCE, {}, device) for _ in range(builds)]
     times: dict[str, Any] = {}
     rows: list[timing.Row] = []
     with tqdm(desc=f"{cell.neuron} beside {REFERENCE}", unit="call", mininterval=_interval()) as bar:

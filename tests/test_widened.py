@@ -247,7 +247,8 @@ def test_a_control_is_trained_wide_and_measured_beside_lif_of_the_usual_width(
     monkeypatch.setattr(measure.Workload, "__init__", spied)
     monkeypatch.setattr(memory, "peak", lambda *_: {})
     costs, _ = measure.measure(cell)
-    assert widths == [wanted] * measure.BUILDS + [16] * measure.BUILDS
+    builds = project.cell["cost"]["repeats"]
+    assert widths == [wanted] * builds + [16] * builds
     assert costs["time"]["train_step"]["ratio_to_lif"] > 0
 
 
