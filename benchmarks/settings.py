@@ -22,6 +22,7 @@ PARAMS = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^\w+(-\w+)?$")]
+ProfileName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # a folder of results/
 AS_WIDE_AS = "as_wide_as"  # in a line: the line whose network's parameter count this one's network is widened to
 WIDE = "wide"  # label of such a line, by which the report knows it from a results table
 ABLATED = re.compile(r"temporal|spatial|none|detach|groups\d+")  # labels of a circuit with a part taken out or changed
@@ -135,7 +136,7 @@ class Settings(_Strict):
     datasets: Annotated[list[Name], Field(min_length=1)]
     stability: list[Name]  # the datasets on which the means against the circuit's instability are tried
     neurons: dict[Name, dict[str, Any]]
-    profiles: dict[str, dict[str, CellSettings]]
+    profiles: dict[ProfileName, dict[Name, CellSettings]]
     _widened: dict[str, Any] = PrivateAttr(default_factory=dict)  # line -> its as_wide_as
 
     @model_validator(mode="wrap")

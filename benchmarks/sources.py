@@ -1,16 +1,24 @@
-"""Stage `sources`: which files of neurons/ and datasets/ each cell's result rests on, and their hashes.
+"""Stage `sources`: what each cell's result rests on: files of neurons/ and datasets/, parts of params.yaml.
 
     python -m benchmarks.sources
 
-Writes results/sources/<name>.json for every line under `neurons:` in params.yaml, and for every neuron; `train` and
-`measure` depend on that of their own cell, so that an edit of one library's adapter runs that library's neurons again
-and no others, and `stc_<name>` needs no file. A line that is widened to the size of its circuit twin rests on the
-twin's files and parameters as well. Writes results/sources/datasets/<name>.json likewise, on which `prepare` depends.
-What a file imports is followed; the registries themselves decide no result.
+Writes into results/sources/, a small file each, so that a stage depends on what decides its result and on no more:
+
+    <line>.json                            a line under `neurons:` of params.yaml: its arguments and files
+    neurons/<neuron>.json                  a neuron by itself, for stages that build it whatever params.yaml says
+    datasets/<dataset>.json                a dataset's files
+    profiles/<profile>/<dataset>/<part>.json   what params.yaml says of a dataset in a profile, by part
+
+An edit of one library's adapter thus runs that library's neurons again and no others, and `stc_<name>` needs no file. A
+line that is widened to the size of its circuit twin rests on the twin's files and arguments as well. What a file
+imports is followed; the registries themselves decide no result.
+
+No cell has `params:` of DVC, which would read the whole of params.yaml anew for each.
 """
 
 import ast
 import hashlib
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,13 +29,16 @@ import datasets
 import neurons
 from benchmarks import command, settings
 from benchmarks.files import write_json, writing
-from benchmarks.settings import AS_WIDE_AS, Settings
+from benchmarks.settings import AS_WIDE_AS, CellSettings, Settings
 
 FOLDER = Path("neurons")
 OUT = Path("results") / "sources"
 CONTRACT = FOLDER / "_neuron.py"  # every neuron stands on it, however it came by it
 CIRCUIT = FOLDER / "_stc.py"
 DATASETS = Path("datasets")
+PROFILES = OUT / "profiles"
+SEEDS = "seeds"  # the part with the settings of training that do not change what a seed gives
+NO_MATTER = ("workers", "loaders", "seeds")
 
 
 def of(neuron: str) -> list[Path]:
@@ -40,12 +51,50 @@ def of(neuron: str) -> list[Path]:
 
 
 def of_line(loaded: Settings, line: str) -> dict[str, Any]:
-    """What a line of params.yaml rests on: the neuron that it is `of`, its `files`; of a widened line, the twin."""
-    twin = loaded.twin(line) if line in loaded.neurons else ""
-    if not twin:
-        return {"of": settings.kind(line), "files": _hashed(of(settings.kind(line)))}
-    files = {*of(settings.kind(line)), *of(settings.kind(twin))}
-    return {"of": settings.kind(line), AS_WIDE_AS: {twin: loaded.neurons[twin]}, "files": _hashed(sorted(files))}
+    """What a line of params.yaml rests on: the neuron that it is `of`, `params`, `files`; of a widened line, the twin."""
+    twin = loaded.twin(line)
+    files = {*of(settings.kind(line)), *(of(settings.kind(twin)) if twin else [])}
+    return {
+        "of": settings.kind(line),
+        "params": _plain(loaded.neurons[line]),
+        **({AS_WIDE_AS: {twin: _plain(loaded.neurons[twin])}} if twin else {}),
+        "files": _hashed(sorted(files)),
+    }
+
+
+def of_cell(cell: CellSettings) -> dict[str, Any]:
+    """What params.yaml says of a dataset in a profile, by the parts that stages depend on; values as checked.
+
+    Only what stands there: a setting that a later version adds, with a default, makes no cell stale.
+    """
+    said = cell.model_dump(exclude_unset=True)
+    training = said["training"]
+    parts = {
+        "data": said["data"],
+        "network": said["network"],
+        "training": {key: value for key, value in training.items() if key not in NO_MATTER},
+        SEEDS: {key: value for key, value in training.items() if key in NO_MATTER},
+        "batch": {"batch": training["batch"], "device": training["device"]},
+        "cost": said["cost"],
+        "stability": said.get("stability"),
+    }
+    return {part: _plain(values) for part, values in parts.items() if values is not None}
+
+
+def _plain(value: Any) -> Any:
+    """A value of params.yaml for JSON, the same however its keys are ordered; what JSON has not by its type and name."""
+    if isinstance(value, dict):
+        known = {key if isinstance(key, str) else _told(key): _plain(entry) for key, entry in value.items()}
+        return dict(sorted(known.items()))
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return _told(value)
+
+
+def _told(value: Any) -> str:
+    return f"{type(value).__name__} {value}"
 
 
 def _hashed(paths: list[Path]) -> dict[str, str]:
@@ -100,13 +149,18 @@ def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def main() -> None:
-    """Writes the sources of every line of params.yaml and of every neuron that has a file, whole or not at all."""
-    command.parser("sources", "List the files of neurons/ that each cell's result rests on.").parse_args()
+    """Writes what every line, neuron, dataset and profile of params.yaml rests on, whole or not at all."""
+    command.parser("sources", "List what each cell's result rests on: files, and parts of params.yaml.").parse_args()
     loaded = settings.load()
-    found = {line: of_line(loaded, line) for line in {*loaded.neurons, *neurons.available()}}
+    found = {line: of_line(loaded, line) for line in loaded.neurons}
+    found |= {f"neurons/{name}": {"of": name, "files": _hashed(of(name))} for name in neurons.available()}
     for line in {*loaded.datasets, *datasets.available()}:
         kind = settings.kind(line)
         found[f"datasets/{line}"] = {"of": kind, "files": _hashed(of_dataset(kind))}
+    for profile, cells in loaded.profiles.items():
+        for dataset, cell in cells.items():
+            for part, values in of_cell(cell).items():
+                found[f"{PROFILES.name}/{profile}/{dataset}/{part}"] = {part: values}
     with writing(OUT):
         OUT.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".sources.", dir=OUT.parent) as temporary:

@@ -81,7 +81,7 @@ def fingerprint(cell: Cell) -> str:
     files = [Path("benchmarks") / name for name in SOURCES]
     files += sorted({file for kind in kinds for file in sources.of(kind)})
     settings = cell.settings.model_dump(include={"network": True, "training": True})
-    irrelevant = ["workers", "loaders", "seeds"]  # they do not change what a seed gives
+    irrelevant = list(sources.NO_MATTER)
     if cell.settings.training.together > 1:  # but for rounding, which goes by the number of seeds in a stack
         files.append(Path("benchmarks") / "together.py")
         irrelevant.remove("seeds")

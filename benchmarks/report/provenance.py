@@ -1,8 +1,8 @@
 """Where and by what the numbers of each cell were made, and which of them may therefore stand in one table.
 
 Two cells are compared only where device, threads, PyTorch and the code that made them agree. The code of a cell is told
-by the lock file of its pipeline: the digests of all that its stage reads but for the neuron's own sources, and the
-settings. DVC keeps a cell whose dependencies did not change, so that cells of different git revisions may well be made
+by the lock file of its pipeline: the digests of all that its stage reads, settings among it, but for the neuron's own
+sources. DVC keeps a cell whose dependencies did not change, so that cells of different git revisions may well be made
 by the same code. A cell that the lock file does not know, or knows with another result, has its revision for its code.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from benchmarks import sources
 from benchmarks.files import ResultsError, read_json
 from benchmarks.report.panels import Panel
 from benchmarks.report.summary import REFERENCE
@@ -23,8 +24,8 @@ from benchmarks.settings import Settings
 
 APART = "apart"
 STAGES = {"train": ("run.json", "trained"), "measure": ("cost.json", "measured")}  # what says where; the word for it
-OF_THE_NEURON = "results/sources/"  # dependencies that differ from neuron to neuron by their nature
-NO_MATTER = ("workers", "loaders", "seeds")  # settings that do not change what a seed gives
+OF_THE_NEURON = f"{sources.OUT}/"  # dependencies that differ from neuron to neuron by their nature
+OF_THE_SETTINGS = f"{sources.PROFILES}/"
 SETTINGS, REVISION, DATA = "settings", "revision", "data/"
 SHOWN = ("device", "threads", "cores", "system", "python")  # of a machine, a column each in the environment panel
 NUMBERS = {
@@ -202,7 +203,7 @@ def _codes(stages: Locked, results: Path, neurons: list[str], stage: str) -> dic
         if stage_of and all(_is_that(results / neuron, out) for out in stage_of.get("outs", [])):
             deps = {dep["path"]: str(dep.get("md5")) for dep in stage_of.get("deps", [])}
             code = [(path, digest) for path, digest in deps.items() if not path.startswith(OF_THE_NEURON)]
-            found[neuron] = (*sorted(code), (SETTINGS, _digest(stage_of.get("params", {}))))
+            found[neuron] = (*sorted(code), (SETTINGS, _digest(deps)))
     return found
 
 
@@ -214,12 +215,8 @@ def _is_that(folder: Path, out: dict[str, Any]) -> bool:
     return path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == out.get("md5")
 
 
-def _digest(params: dict[str, Any]) -> str:
+def _digest(deps: dict[str, str]) -> str:
     """A hash of the settings that decide a cell's result, but for those of the neuron alone."""
-    kept = {
-        name: {key: part for key, part in value.items() if key not in NO_MATTER} if isinstance(value, dict) else value
-        for file in params.values()
-        for name, value in file.items()
-        if not name.startswith("neurons.")
-    }
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+    kept = {path: digest for path, digest in deps.items() if path.startswith(OF_THE_SETTINGS)}
+    kept = {path: digest for path, digest in kept.items() if Path(path).stem != sources.SEEDS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
