@@ -51,7 +51,7 @@ def of(neuron: str) -> list[Path]:
 
 
 def of_line(loaded: Settings, line: str) -> dict[str, Any]:
-    """What a line of params.yaml rests on: the neuron that it is `of`, `params`, `files`; of a widened line, the twin."""
+    """What a line of params.yaml rests on: the neuron it is `of`, its `params`, `files`; of a widened line, the twin."""
     twin = loaded.twin(line)
     files = {*of(settings.kind(line)), *(of(settings.kind(twin)) if twin else [])}
     return {
@@ -82,7 +82,7 @@ def of_cell(cell: CellSettings) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of params.yaml for JSON, the same however its keys are ordered; what JSON has not by its type and name."""
+    """A value of params.yaml for JSON, its keys in order; what JSON has no form for as text, with its type."""
     if isinstance(value, dict):
         known = {key if isinstance(key, str) else _told(key): _plain(entry) for key, entry in value.items()}
         return dict(sorted(known.items()))

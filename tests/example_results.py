@@ -111,7 +111,7 @@ def lock(root: Path, dataset: str, neurons: Sequence[str], changed: dict[str, st
     """Writes the lock file of a dataset's pipeline, of the results that are there.
 
     `changed` maps files that a cell depends on to another content: `benchmarks/training.py` for all cells,
-    `lif:benchmarks/training.py` for one neuron's; `lif:settings` changes what params.yaml said of that cell.
+    `lif:benchmarks/training.py` for one neuron's; `lif:network`, `lif:seeds` change what params.yaml said of that cell.
     """
     other, stages = changed or {}, {}
     for neuron in neurons:
@@ -120,12 +120,11 @@ def lock(root: Path, dataset: str, neurons: Sequence[str], changed: dict[str, st
             files = [f"data/{PROFILE}/{dataset}", *(f"benchmarks/{name}.py" for name in code)]
             contents = {path: other.get(f"{neuron}:{path}", other.get(path, path)) for path in files}
             contents[f"results/sources/{neuron}.json"] = neuron
-            said = {f"neurons.{neuron}": {}, f"profiles.{PROFILE}.{dataset}.training": {"steps": STEPS}}
-            if f"{neuron}:settings" in other:
-                said[f"profiles.{PROFILE}.{dataset}.training"] = {"steps": 2 * STEPS}
+            for part in ("network", "seeds"):
+                said = f"results/sources/profiles/{PROFILE}/{dataset}/{part}.json"
+                contents[said] = other.get(f"{neuron}:{part}", part)
             stages[f"{stage}@{PROFILE}-{neuron}"] = {
                 "deps": [_dep(path, content.encode()) for path, content in contents.items()],
-                "params": {"params.yaml": said},
                 "outs": [_dep(path, (root / path).read_bytes()) for path in (f"{results}/{out}" for out in outs)],
             }
     path = root / "pipelines" / dataset / "dvc.lock"

@@ -113,10 +113,12 @@ def test_the_code_is_that_of_the_lock_file_whatever_the_revision(folder: Path) -
     assert set(table()["status"]) == {"ok"}
     relock(4, **{"plif__benchmarks/training.py": "changed"})
     assert statuses(table(), "plif") == {"apart (trained by other code: benchmarks/training.py)"}
-    relock(4, **{f"plif__data/{PROFILE}/{DATASETS[0]}": "changed", "plif__settings": "changed"})
+    relock(4, **{f"plif__data/{PROFILE}/{DATASETS[0]}": "changed", "plif__network": "changed"})
     found = table()
     assert statuses(found, "plif") == {"apart (trained on other data; with other settings)"}
     assert statuses(found, "plif", "inference_ms") == {"apart (measured on other data; with other settings)"}
+    relock(4, plif__seeds="changed")  # how many, how many at once: what each gives is the same
+    assert set(table()["status"]) == {"ok"}
 
 
 def test_without_a_lock_file_the_revision_is_the_code(folder: Path) -> None:

@@ -3,11 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import date
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 from conftest import Done, Project
 
 import datasets
@@ -114,24 +117,84 @@ def test_the_stage_hashes_the_sources_of_every_line_and_every_neuron(
     assert here(project, "sources").returncode == 0
     written = {str(path.relative_to(folder).with_suffix("")): path for path in folder.rglob("*.json")}
     of_datasets = {f"datasets/{name}" for name in datasets.available()}
-    assert set(written) == {*project.params["neurons"], *neurons.available()} | of_datasets
-    for name, path in written.items():
+    of_neurons = {f"neurons/{name}" for name in neurons.available()}
+    of_profiles = {name for name in written if name.startswith("profiles/")}
+    assert set(written) - of_profiles == {*project.params["neurons"]} | of_neurons | of_datasets
+    for name in set(written) - of_profiles:
+        path = written[name]
         found = json.loads(path.read_text())
         assert found["of"] == settings.kind(path.stem)
         of = sources.of_dataset if name in of_datasets else sources.of
         assert set(found["files"]) == {str(file) for file in of(found["of"])}
         for file, digest in found["files"].items():
             assert digest == hashlib.sha256((project.folder / file).read_bytes()).hexdigest()
-    labelled, plain = (json.loads((folder / f"{name}.json").read_text()) for name in ("plif-published", "plif"))
-    assert labelled == plain
+    labelled, plain = (json.loads((folder / f"{name}.json").read_text()) for name in ("plif-published", "neurons/plif"))
+    assert labelled == {**plain, "params": {"gain": "published"}}
     assert not json.loads((folder / "lff.json").read_text())["files"]  # its cell will say that it is unknown
+
+
+def parts(project: Project) -> dict[str, Any]:
+    """What the stage wrote of the profiles, by profile/dataset/part."""
+    folder = project.folder / "results/sources/profiles"
+    found = {str(path.relative_to(folder).with_suffix("")): json.loads(path.read_text()) for path in folder.rglob("*")
+             if path.is_file()}  # fmt: skip
+    return {name: content[name.rpartition("/")[2]] for name, content in found.items()}
+
+
+def test_every_dataset_of_every_profile_has_its_parts_and_none_that_vanished(
+    project: Project, here: Callable[..., Done]
+) -> None:
+    assert here(project, "sources").returncode == 0
+    wanted = {
+        f"{profile}/{dataset}/{part}"
+        for profile, cells in project.params["profiles"].items()
+        for dataset, cell in cells.items()
+        for part in {*cell, "seeds", "batch"}
+    }
+    assert "paper/kth-40/data" in wanted  # listed or not
+    assert set(parts(project)) == wanted
+    training, cell = project.cell["training"], parts(project)
+    split = {**cell["smoke/moving_mnist/training"], **cell["smoke/moving_mnist/seeds"]}
+    assert split == training
+    assert cell["smoke/moving_mnist/seeds"] == {key: training[key] for key in ("loaders", "seeds", "workers")}
+    assert cell["smoke/moving_mnist/batch"] == {key: training[key] for key in ("batch", "device")}
+    for part in ("data", "network", "cost", "stability"):
+        assert cell[f"smoke/moving_mnist/{part}"] == project.cell[part]
+    del project.cell["stability"], project.params["profiles"]["quick"]
+    project.save()
+    assert here(project, "sources").returncode == 0
+    gone = {name for name in wanted if name.startswith("quick/")} | {"smoke/moving_mnist/stability"}
+    assert set(parts(project)) == wanted - gone
+
+
+def test_only_values_count_neither_their_order_nor_how_they_are_written(
+    project: Project, here: Callable[..., Done]
+) -> None:
+    """And settings that do not stand there do not: a later version may add some."""
+    project.cell["network"].pop("compile", None)
+    project.cell["data"]["odd"] = {"day": date(2010, 1, 2), "most": float("inf"), 7: [True, None]}
+    project.save()
+    assert here(project, "sources").returncode == 0
+    before = parts(project)
+    assert "compile" not in before["smoke/moving_mnist/network"]
+    odd = {"day": "date 2010-01-02", "most": "float inf", "int 7": [True, None]}
+    assert before["smoke/moving_mnist/data"]["odd"] == odd
+    texts = {path: path.read_bytes() for path in (project.folder / "results/sources").rglob("*.json")}
+    training = project.cell["training"]
+    training["sampling"] = dict(reversed(training["sampling"].items())) | {"start": int(training["sampling"]["start"])}
+    project.cell["training"] = dict(reversed(training.items()))
+    project.cell["data"] = dict(reversed(project.cell["data"].items()))
+    text = "# another comment\n" + yaml.safe_dump(project.params, sort_keys=False, default_flow_style=True)
+    (project.folder / "params.yaml").write_text(text)
+    assert here(project, "sources").returncode == 0
+    assert {path: path.read_bytes() for path in (project.folder / "results/sources").rglob("*.json")} == texts
 
 
 def test_the_stage_repeats_itself_byte_for_byte(project: Project, here: Callable[..., Done]) -> None:
     seen = []
     for _ in range(2):
         assert here(project, "sources").returncode == 0
-        seen.append({path.name: path.read_bytes() for path in (project.folder / "results/sources").rglob("*.json")})
+        seen.append({path: path.read_bytes() for path in (project.folder / "results/sources").rglob("*.json")})
     assert seen[0] == seen[1]
     assert {path.name for path in (project.folder / "results").iterdir()} == {"sources", "smoke"}
 

@@ -215,7 +215,8 @@ def test_a_control_rests_on_its_twin_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert own["files"] == {**base["files"], **twin["files"]}
     assert own["files"] != base["files"]
     assert (own["of"], own["as_wide_as"]) == ("norse_lif", {"stc_norse_lif": {}})
-    assert set(base) == {"of", "files"}
+    assert (own["params"], base["params"], twin["params"]) == ({}, {}, {})
+    assert set(base) == {"of", "params", "files"}
 
 
 def test_a_control_is_trained_wide_and_measured_beside_lif_of_the_usual_width(
