@@ -18,7 +18,12 @@ STAGES = Path(__file__).with_name("pipeline.yaml")
 
 
 def wanted(loaded: Settings) -> dict[Path, str]:
-    """What each dataset's file must hold, by its path."""
+    """What each dataset's file must hold, by its path; SettingsError for a dataset that the profile does not have.
+
+    DVC would say of such a one only that a file of results/sources/ is missing.
+    """
+    for dataset in loaded.datasets:
+        loaded.cell(loaded.profile, dataset)
     text = STAGES.read_text()
     return {
         FOLDER / dataset / "dvc.yaml": f"vars:\n  - ../../params.yaml\n  - dataset: {dataset}\n\n{text}"

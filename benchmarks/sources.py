@@ -51,7 +51,7 @@ def of(neuron: str) -> list[Path]:
 
 
 def of_line(loaded: Settings, line: str) -> dict[str, Any]:
-    """What a line of params.yaml rests on: the neuron it is `of`, its `params`, `files`; of a widened line, the twin."""
+    """What a line of params.yaml rests on: its neuron (`of`), `params` and `files`; of a widened line, the twin."""
     twin = loaded.twin(line)
     files = {*of(settings.kind(line)), *(of(settings.kind(twin)) if twin else [])}
     return {

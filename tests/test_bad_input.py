@@ -35,6 +35,8 @@ NO_MEMBRANE = "unsupported: STC modulates a membrane, and the state has none: no
         (lambda p: smoke(p)["network"].update(precision="half"), "report", (), ["network.precision", "'bfloat16'"]),
         (lambda p: smoke(p)["stability"].update(stesp=2), "report", (), ["stesp", "did you mean steps"]),
         (lambda p: p["neurons"].update({"stc lif": {}}), "sources", (), ["neurons.stc lif", "found 'stc lif'"]),
+        (lambda p: p["profiles"].update({"../x": {}}), "sources", (), ["profiles.../x", "found '../x'"]),
+        (lambda p: p["profiles"]["smoke"].update({"../x": {}}), "sources", (), ["smoke.../x", "found '../x'"]),
         (lambda p: p["neurons"].update({"a-b-c": {}}), "train", (*CELL, "a-b-c"), ["neurons.a-b-c", "found 'a-b-c'"]),
         (lambda p: p["neurons"].update({"../lif": {}}), "report", (), ["neurons.../lif", "found '../lif'"]),
         (lambda p: p["neurons"].update({"lif-": {}}), "report", (), ["neurons.lif-", "found 'lif-'"]),

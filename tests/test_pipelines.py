@@ -38,6 +38,14 @@ def test_a_file_for_each_dataset_and_none_for_others(loaded: Settings) -> None:
     assert pipelines.stale(loaded) == []
 
 
+def test_a_dataset_that_the_profile_does_not_have_is_named(loaded: Settings) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("\ndatasets: [", "\ndatasets: [moving_mnist, kth-40, "))
+    with pytest.raises(SettingsError, match="unknown dataset in profile quick: 'kth-40'"):
+        pipelines.main()
+    assert not Path("pipelines").exists()
+
+
 def test_a_stale_file_is_named_and_written_anew(loaded: Settings) -> None:
     pipelines.main()
     path = Path(f"pipelines/{loaded.datasets[0]}/dvc.yaml")
