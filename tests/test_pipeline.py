@@ -239,7 +239,7 @@ def test_a_setting_runs_the_stages_that_it_concerns_and_back_again_none(
     report = {"report"} if profile == "smoke" else set()
     assert clone.would_run() == wanted | {"sources"} | report
     (clone.folder / "params.yaml").write_text(before)
-    assert clone.would_run() == {"sources"}  # which no cell follows: it writes what it wrote before
+    assert clone.would_run() == set()
 
 
 def test_how_params_yaml_is_written_runs_nothing(clone: Clone) -> None:
