@@ -14,7 +14,7 @@ what else is in reports/ stays as it is. The next full report takes reports/ ane
 
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from benchmarks.files import writing
 from benchmarks.report import claims, lift, look, page, provenance, series
 from benchmarks.report.ablations import ablations
 from benchmarks.report.collect import ROOT, collect, described
-from benchmarks.report.drawing import Subject, draw_all, drawn
+from benchmarks.report.drawing import Drawing, Subject, drawn, pool
 from benchmarks.report.panels import against_all, parity, reach, stability
 from benchmarks.report.paper import paper_tables, wide_tables
 from benchmarks.report.published import Claim, paper_rows, published, side_by_side
@@ -53,15 +53,17 @@ def main() -> None:
     if highlight is not None:
         loaded.neuron(highlight)  # refuses a neuron that is not there
     out = OUT if highlight is None else OUT / f"highlight-{highlight}"
-    table = collect(loaded, profile, options.keep_going)
-    with writing(out), tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
-        made = Path(temporary) / "reports"
-        render(made, loaded, profile, table, options.keep_going, highlight)
-        if highlight is not None:
-            made = _only(made, OF_A_VIEW)
-        out.parent.mkdir(exist_ok=True)
-        shutil.rmtree(out, ignore_errors=True)
-        made.rename(out)
+    cells = len(loaded.datasets) * len(loaded.neurons)
+    with pool(cells) as painters:
+        table = collect(loaded, profile, options.keep_going)
+        with writing(out), tempfile.TemporaryDirectory(prefix=".reports.", dir=".") as temporary:
+            made = Path(temporary) / "reports"
+            render(made, loaded, profile, table, options.keep_going, highlight, painters)
+            if highlight is not None:
+                made = _only(made, OF_A_VIEW)
+            out.parent.mkdir(exist_ok=True)
+            shutil.rmtree(out, ignore_errors=True)
+            made.rename(out)
     print(f"{out / 'index.html'}: {profile} profile, {', '.join(loaded.datasets)}")
 
 
@@ -72,12 +74,16 @@ def render(
     table: pd.DataFrame,
     keep_going: bool,
     highlight: str | None = None,
+    painters: Executor | None = None,
 ) -> None:
-    """Writes everything that reports/ holds to `folder`; `highlight` names the neuron that the page is about."""
+    """Writes everything that reports/ holds to `folder`; `highlight` names the neuron that the page is about.
+
+    `painters` are processes that draw the figures meanwhile; without them this one does.
+    """
     (folder / "figures").mkdir(parents=True)
+    shown = content(folder, loaded, profile, table, keep_going, highlight, painters)
     table.to_csv(folder / "results.csv", index=False, float_format="%.10g", lineterminator="\n")
     series.write(folder, table, loaded.datasets)
-    shown = content(folder, loaded, profile, table, keep_going, highlight)
     for name in ("table.md", "table.tex"):
         (folder / name).write_text(environment().get_template(name).render(shown))
     (folder / "tables").mkdir()
@@ -93,32 +99,32 @@ def content(
     table: pd.DataFrame,
     keep_going: bool,
     highlight: str | None,
+    painters: Executor | None = None,
 ) -> dict[str, Any]:
     """What the templates show, part by part; the figures are written to `folder`/figures."""
-    lines = {dataset: summarise(table, dataset) for dataset in loaded.datasets}
     known = {dataset: described(loaded, profile, dataset) for dataset in loaded.datasets}
-    subjects = [
-        Subject(
+    subjects, drawings = [], []
+    for dataset in loaded.datasets:
+        own = table[table["dataset"] == dataset]
+        subject = Subject(
             name=dataset,
             title=_title(dataset, known[dataset]),
-            table=table[table["dataset"] == dataset],
-            lines=lines[dataset],
+            table=own,
+            lines=summarise(own, dataset),
             neurons=list(loaded.neurons),
             results=ROOT / profile / dataset,
             card=known[dataset]["card"],
             highlight=highlight,
         )
-        for dataset in loaded.datasets
-    ]
-    with ThreadPoolExecutor(1) as beside:  # other processes draw while this one counts
-        drawing = beside.submit(draw_all, subjects, folder / "figures")
-        shown = _counted(loaded, profile, table, subjects, known, keep_going, highlight)
-        figures = drawing.result()
-    for own in shown["sections"]:
-        own["figures"] = figures[own["name"]]["figures"]
-        own["dynamics"]["figures"] = figures[own["name"]]["dynamics"]
+        subjects.append(subject)
+        drawings.append(Drawing(subject, folder / "figures", painters))  # drawn while this process counts
+    shown = _counted(loaded, profile, table, subjects, known, keep_going, highlight)
     if shown["lifts"]:
         shown["lift"]["figure"] = drawn("lift", LIFT, look.draw(lift.figure, shown["lifts"]), folder / "figures")
+    for section, drawing in zip(shown["sections"], drawings, strict=True):
+        figures = drawing.shown()
+        section["figures"] = figures["figures"]
+        section["dynamics"]["figures"] = figures["dynamics"]
     return shown
 
 
@@ -132,7 +138,8 @@ def _counted(
     highlight: str | None,
 ) -> dict[str, Any]:
     """What the templates show beside the figures."""
-    rows, lifts = paper_rows(), lift.lifts(table)
+    overall = table[~table["metric"].str.contains("@", na=False)]  # a fifth of the rows
+    rows, lifts = paper_rows(), lift.lifts(overall)
     lines = {subject.name: subject.lines for subject in subjects}
     titles = {subject.name: subject.title for subject in subjects}
     sections = [section(loaded, profile, subject, known[subject.name], rows, keep_going) for subject in subjects]

@@ -20,7 +20,7 @@ PARTS = {
 def ablations(table: pd.DataFrame) -> list[Panel]:
     """The panel of what each part of the circuit does, for every circuit that has ablations; none without any."""
     rows = []
-    for dataset in dict.fromkeys(table["dataset"]):
+    for dataset in table["dataset"].unique():
         by_seed = errors(table, dataset)
         own = table[table["dataset"] == dataset]
         size, step = (of_neurons(own, metric) for metric in ("network_parameters", "train_step_ratio"))

@@ -5,11 +5,15 @@ whoever drew which figure.
 """
 
 import base64
+import gc
 import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ from benchmarks.report.svg import inline
 Shown = dict[str, str]  # a figure of the page: name, title, and a source (data URI) or svg (markup)
 Drawn = tuple[str, list[Shown]]  # where on the page ("figures" or "dynamics"), what to show there
 STRIPS_A_TASK = 12
-LEAST = 15  # tasks below which no other process is worth its start
+LEAST = 30  # cells below which no other process is worth its start
 INLINE = ("pareto", "intervals")  # few points, each with a hover title
 
 
@@ -164,28 +168,52 @@ class Studio:
         return self._read[path]
 
 
-def draw_all(subjects: list[Subject], folder: Path, workers: int = 2) -> dict[str, dict[str, list[Shown]]]:
-    """Writes all figures to `folder` and returns those of the page: dataset -> "figures", "dynamics" -> dicts.
+@contextmanager
+def pool(cells: int, workers: int = 2) -> Iterator[Executor | None]:
+    """Processes that draw; None where `cells` (neurons times datasets) are too few to be worth their start.
 
-    `workers` processes draw; with 1, or where there is little to draw, this one does. A dict has name, title, and
-    `source` (a data URI) or `svg` (markup to be put into the page as it is).
+    They load what they draw with at once, while this process still reads results. What they have not begun when an
+    error ends this one, they leave.
     """
-    # a process that is spawned starts in the folder where this one started, which may be another than it is in now
-    folder = folder.resolve()
-    subjects = [replace(subject, results=subject.results.resolve()) for subject in subjects]
-    studios = [Studio(subject, folder) for subject in subjects]
-    tasks = [(place, task) for place, studio in enumerate(studios) for task in studio.tasks()]
-    shown: dict[str, dict[str, list[Shown]]] = {subject.name: {"figures": [], "dynamics": []} for subject in subjects}
     workers = min(workers, os.cpu_count() or 1)
-    if workers < 2 or len(tasks) < LEAST:
-        made = [studios[place].draw(task) for place, task in tasks]
-    else:
-        spawned = multiprocessing.get_context("spawn")  # a fork of a process with torch's threads may hang
-        with ProcessPoolExecutor(workers, spawned, _remember, (subjects, folder)) as pool:
-            made = list(pool.map(_task, tasks))
-    for (place, _), (where, figures) in zip(tasks, made, strict=True):
-        shown[subjects[place].name][where] += figures
-    return shown
+    if workers < 2 or cells < LEAST:
+        yield None
+        return
+    spawned = multiprocessing.get_context("spawn")  # a fork of a process with torch's threads may hang
+    with ProcessPoolExecutor(workers, spawned, initializer=_ready) as made:
+        try:
+            for _ in range(workers):
+                made.submit(os.getpid)
+            yield made
+        except BaseException:
+            made.shutdown(cancel_futures=True)
+            raise
+
+
+class Drawing:
+    """The figures of one dataset, written to `folder` by the processes of `pool`, or, without one, when asked for."""
+
+    def __init__(self, subject: Subject, folder: Path, pool: Executor | None = None) -> None:
+        # a process that is spawned starts in the folder where this one started, which may be another than it is in now
+        subject, folder = replace(subject, results=subject.results.resolve()), folder.resolve()
+        studio = Studio(subject, folder)
+        self._made: list[Callable[[], Drawn]]
+        if pool is None:
+            self._made = [partial(studio.draw, task) for task in studio.tasks()]
+        else:
+            given = pickle.dumps((subject, folder))
+            self._made = [pool.submit(_task, given, task).result for task in studio.tasks()]
+
+    def shown(self) -> dict[str, list[Shown]]:
+        """The figures of the page, once all are drawn: "figures", "dynamics" -> dicts.
+
+        A dict has name, title, and `source` (a data URI) or `svg` (markup to be put into the page as it is).
+        """
+        found: dict[str, list[Shown]] = {"figures": [], "dynamics": []}
+        for made in self._made:
+            where, figures = made()
+            found[where] += figures
+        return found
 
 
 def drawn(task: str, title: str, figure: Figure, folder: Path, dataset: str = "", of: str = "") -> Shown:
@@ -203,20 +231,18 @@ def drawn(task: str, title: str, figure: Figure, folder: Path, dataset: str = ""
     return shown
 
 
-_given: dict[str, Any] = {}  # of a drawing process: what it was started with
+def _ready() -> None:
+    """What was imported is never garbage: the collector need not walk it again while figures come and go."""
+    gc.freeze()
 
 
-def _remember(subjects: list[Subject], folder: Path) -> None:
-    _given.update(subjects=subjects, folder=folder)
+@lru_cache(maxsize=2)  # tasks come dataset by dataset
+def _studio(given: bytes) -> Studio:
+    return Studio(*pickle.loads(given))  # noqa: S301 - from the process that started this one
 
 
-@cache
-def _studio(place: int) -> Studio:
-    return Studio(_given["subjects"][place], _given["folder"])
-
-
-def _task(task: tuple[int, str]) -> Drawn:
-    return _studio(task[0]).draw(task[1])
+def _task(given: bytes, task: str) -> Drawn:
+    return _studio(given).draw(task)
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -69,7 +69,7 @@ def lifts(table: pd.DataFrame) -> list[Lift]:
     Ablations are no twins; a twin with other arguments (a label) is, and has the control of its base.
     """
     found = []
-    for dataset in dict.fromkeys(table["dataset"]):
+    for dataset in table["dataset"].unique():
         by_seed = errors(table, dataset)
         own = table[(table["dataset"] == dataset) & (table["status"] == "ok")]
         size, step = (of_neurons(own, metric) for metric in ("network_parameters", "train_step_ratio"))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from benchmarks.report.summary import ENOUGH, HEADLINE, RESAMPLES
+from benchmarks.report.summary import ENOUGH, HEADLINE, RESAMPLES, interval
 
 FEW = "Of few seeds such an interval is too narrow, and none is corrected for the number of comparisons."
 
@@ -43,7 +43,7 @@ def errors(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
     found = (table["dataset"] == dataset) & (table["metric"] == HEADLINE) & (table["status"] == "ok")
     own = table[found & (table["group"] != "trivial") & np.isfinite(table["value"].astype(float))]
     by_seed = own.pivot(index="seed", columns="neuron", values="value").astype(float)
-    return by_seed[list(dict.fromkeys(own["neuron"]))]
+    return by_seed[own["neuron"].unique()]
 
 
 def between(by_seed: pd.DataFrame, neuron: str, reference: str, unit: str = "") -> tuple[float, ...]:
@@ -61,7 +61,7 @@ def between(by_seed: pd.DataFrame, neuron: str, reference: str, unit: str = "") 
 def estimate(differences: Sequence[float]) -> Estimate:
     """Mean and bootstrap interval of at least one difference."""
     values = np.asarray(differences, dtype=float)
-    return _resampled(values, np.ones(len(values)), len(values))
+    return Estimate(float(values.mean()), *interval(tuple(values.tolist())), len(values))
 
 
 def signed(found: Estimate | None, digits: int | None = None) -> str:
@@ -97,7 +97,7 @@ def clustered(by_seed: Sequence[Sequence[float]]) -> Estimate:
 def groups(own: pd.DataFrame) -> dict[str, str]:
     """The group of each neuron, in the order of the table; empty where no row names it."""
     named = own[own["group"].fillna("") != ""].drop_duplicates("neuron").set_index("neuron")["group"]
-    return {str(name): str(named.get(name, "")) for name in dict.fromkeys(own["neuron"])}
+    return {str(name): str(named.get(name, "")) for name in own["neuron"].unique()}
 
 
 def of_neurons(own: pd.DataFrame, metric: str) -> dict[str, float]:

@@ -33,7 +33,7 @@ def curves(table: pd.DataFrame, dataset: str) -> dict[str, str]:
         rows = own[own["metric"].str.startswith(f"{metric}@", na=False)]
         at = rows["metric"].str.extract(r"@(\d+)$", expand=False).astype(int).rename(place)
         wide = rows.groupby([at, "neuron"], sort=False)["value"].mean().unstack("neuron").sort_index()
-        wide = wide[[str(neuron) for neuron in dict.fromkeys(rows["neuron"])]]
+        wide = wide[rows["neuron"].unique()]
         found[f"{name}-{dataset}.csv"] = str(wide.to_csv(float_format="%.6g", lineterminator="\n"))
     return found
 

@@ -37,7 +37,7 @@ class Verdict:
 
 def superiority(table: pd.DataFrame) -> Verdict:
     """Whether STC-LIF beats the spiking neurons without circuit on several datasets."""
-    found = {str(dataset): _against_rivals(table, str(dataset)) for dataset in dict.fromkeys(table["dataset"])}
+    found = {str(dataset): _against_rivals(table, str(dataset)) for dataset in table["dataset"].unique()}
     return _verdict(
         "STC-LIF beats the other adaptive neurons on several datasets",
         found,
