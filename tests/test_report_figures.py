@@ -255,6 +255,7 @@ def test_the_film_is_small_and_has_a_picture_a_frame() -> None:
     assert made == strips.film("D", truth, {"lif": truth[4:], "stc_lif": truth[4:]}, 4)
     film: Any = Image.open(io.BytesIO(made))
     assert film.n_frames == 8
+    assert film.info["loop"] == strips.PLAYS - 1  # a GIF counts how often it starts again
     assert strips.film("D", truth, {}, 4) is None
 
 

@@ -26,6 +26,7 @@ from benchmarks.report.look import (
     grid,
     legend,
     looks,
+    plain,
     save,
     shortened,
     titled,
@@ -132,15 +133,16 @@ class Painter:
         panels = self.panels(lambda name: self.has(name, metric))
         columns = 2 if len(panels) > 1 else 1
         rows = max(1, math.ceil(len(panels) / columns))
-        room = (WIDTH - 0.5 - columns * (KEYS + 0.05)) / columns
+        room = (WIDTH - 0.55 - columns * (KEYS + 0.05)) / columns
         most = max((len(members) for _, members in panels), default=1)
         tall = min(2.1, max(1.5, 0.14 * (most + 4)))
-        margin = {"left": 0.5, "right": KEYS + 0.05, "top": 0.5, "bottom": 0.42}
+        margin = {"left": 0.55, "right": KEYS + 0.05, "top": 0.5, "bottom": 0.42}
         figure = grid(rows, columns, (room, tall), (KEYS + 0.05, 0.42), **margin)
         axes_of = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
         lif = REFERENCE in self.neurons and self.has(REFERENCE, metric)
         for (title, members), axes in zip(panels, axes_of, strict=False):
             axes.set_title(title, loc="left", y=1)
+            plain(axes)
             more = before(axes)
             shown = [REFERENCE] if lif and REFERENCE not in members else []
             shown += members
@@ -153,7 +155,7 @@ class Painter:
             axes.set_axis_off()
         titled(figure, self.title)
         figure.supxlabel(x, fontsize=8, y=0.08 / figure.get_figheight(), va="bottom")
-        figure.supylabel(y, fontsize=8, x=0.02)
+        figure.supylabel(y, fontsize=8, x=0.003)
         return figure
 
     def _cut(self, figure: Figure, metric: str) -> None:

@@ -41,12 +41,14 @@ def intervals(painter: Painter, shown: dict[str, Difference]) -> Figure:
     axes = figure.subplots()
     ends = [abs(end) for name in names for end in shown[name] if math.isfinite(end)]
     sight = OFF * float(np.quantile(ends, 0.9)) if ends else 1.0
+    known = [row for row, name in enumerate(names) if math.isfinite(shown[name][1])]
+    looks = [painter.look[names[row]] for row in known]
+    low, high = np.clip([shown[names[row]][1:] for row in known] or np.empty((0, 2)), -sight, sight).T
+    widths = [2.2 if look.strong else 1.2 for look in looks]
+    axes.hlines(known, low, high, colors=[look.colour for look in looks], linewidths=widths, zorder=2)
     for row, name in enumerate(names):
         mean, low, high = shown[name]
         look = painter.look[name]
-        if math.isfinite(low):
-            inside = np.clip([low, high], -sight, sight)
-            axes.plot(inside, [row, row], color=look.colour, lw=2.2 if look.strong else 1.2, solid_capstyle="butt")
         decided = math.isfinite(low) and not low <= 0 <= high
         place = min(max(mean, -sight), sight)
         marker = Line2D([place], [row], ls="none", ms=5, clip_on=False, **_filled(look, decided))
@@ -62,7 +64,6 @@ def intervals(painter: Painter, shown: dict[str, Difference]) -> Figure:
     labels = [painter.label[name].replace("$", r"\$") for name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=7)
     axes.set_xlabel("difference of the test MSE to LIF with the same seed; left of 0: better than LIF")
-    known = any(math.isfinite(shown[name][1]) for name in names)
     note = "filled: the 95 % interval leaves 0 out" if known else "too few seeds for intervals"
     axes.annotate(note, (0.5, 0), (0, -30), xycoords="axes fraction", textcoords="offset points", ha="center",
                   va="top", fontsize=7, color="0.35")  # fmt: skip

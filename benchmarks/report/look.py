@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from benchmarks.report.summary import REFERENCE
@@ -49,6 +50,7 @@ STYLE: Any = {
     "figure.dpi": 115,
     "lines.markeredgewidth": 0.8,
     "path.simplify": True,
+    "text.hinting": "no_hinting",  # which takes a tenth of a figure's time
 }
 
 
@@ -133,6 +135,13 @@ def legend(axes: Axes, entries: dict[str, dict[str, Any]]) -> None:
         figure.text(x[2] + 0.06 / width, y, shortened(label), fontsize=SMALL, va="center_baseline")
 
 
+def plain(axes: Axes, ticks: int = 6) -> None:
+    """Few ticks on axes that have no label of their own: matplotlib would measure all ticks to find a label's place."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_label_coords(0, 0)
+
+
 def superscript(value: float, _: float = 0) -> str:
     """A tick of a logarithmic axis: 0.1, 1, 10 as they are, other powers of ten as 10 with an exponent."""
     if not value > 0:
@@ -158,8 +167,15 @@ def pixels(figure: Figure) -> Image.Image:
 
 
 def few(picture: Image.Image) -> Image.Image:
-    """The picture in at most COLOURS_KEPT colours: a third of the size, and nothing that the eye misses."""
-    return picture.convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE)
+    """The picture in at most COLOURS_KEPT colours: a third of the size, and nothing that the eye misses.
+
+    By an octree, which takes an eighth of the time of Pillow's median cut; its paper (the corner) is near white.
+    """
+    kept = picture.convert("RGB").quantize(COLOURS_KEPT, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, paper = kept.getpalette() or [], int(np.asarray(kept)[0, 0])
+    palette[3 * paper : 3 * paper + 3] = [255] * 3
+    kept.putpalette(palette)
+    return kept
 
 
 def vector(figure: Figure, name: str = "spiking") -> bytes:

@@ -24,6 +24,7 @@ TILE = 96  # pixels of a film's frame, about
 LEVELS = (32, 16, 8, 4)  # greys of a film: as many as its size allows
 LARGEST = 110_000  # bytes of a film
 PERIOD = 400  # milliseconds a frame of a film
+PLAYS = 3  # times that a film runs and then rests: what moves for ever beside text keeps people from reading
 
 
 def strip(title: str, truth: Frames, predicted: Frames, observed: int) -> Image.Image:
@@ -68,7 +69,7 @@ def webp(picture: Image.Image) -> bytes:
 
 
 def film(title: str, truth: Frames, predictions: dict[str, Frames], observed: int) -> bytes | None:
-    """An animated GIF of one sequence: a row of truth, prediction and |error| for each of `predictions`.
+    """An animated GIF of one sequence, played PLAYS times: a row of truth, prediction and |error| for each of `predictions`.
 
     `truth` [T, C, H, W], each prediction [T - observed, C, H, W]. As many greys as keep it below LARGEST bytes, and
     fewer frames a second never; None where even the fewest greys are too many.
@@ -80,7 +81,7 @@ def film(title: str, truth: Frames, predictions: dict[str, Frames], observed: in
         pictures = [_scene(title, truth, predictions, observed, t, levels) for t in range(len(truth))]
         drawn = io.BytesIO()
         pictures[0].save(
-            drawn, "GIF", save_all=True, append_images=pictures[1:], duration=PERIOD, loop=0, optimize=False
+            drawn, "GIF", save_all=True, append_images=pictures[1:], duration=PERIOD, loop=PLAYS - 1, optimize=False
         )
         made = drawn.getvalue()
         if len(made) <= LARGEST:
