@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import os
 import re
 import warnings
 import xml.etree.ElementTree as ET
@@ -19,7 +20,7 @@ from PIL import Image
 from benchmarks import samples, settings
 from benchmarks.report import drawing, look, pareto, strips
 from benchmarks.report.collect import COLUMNS, ROOT, collect, described
-from benchmarks.report.drawing import Shown, Studio, Subject, draw_all
+from benchmarks.report.drawing import Drawing, Shown, Studio, Subject, pool
 from benchmarks.report.figures import TOGETHER, Painter
 from benchmarks.report.intervals import differences, intervals
 from benchmarks.report.summary import Line, summarise
@@ -150,7 +151,7 @@ def test_bad_results_draw_what_there_is_without_a_warning(wrong: pd.DataFrame, t
     subject = Subject("d", "D", wrong, summarise(wrong, "d"), [*ROWS, "late"], tmp_path / "nowhere", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        shown = draw_all([subject], tmp_path, workers=1)["d"]
+        shown = Drawing(subject, tmp_path).shown()
     known = wrong[(wrong["status"] == "ok") & np.isfinite(wrong["value"].astype(float))]
     names = [figure["name"] for figure in shown["figures"]]
     assert ("frames" in names) == ("pareto" in names) == bool((known["metric"] == "mse").any())
@@ -174,15 +175,15 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return Subject(dataset, card["title"], table, lines, list(loaded.neurons), results, card)
 
 
-def drawn(subject: Subject, folder: Path, workers: int) -> tuple[dict[str, bytes], dict[str, list[Shown]]]:
+def drawn(subject: Subject, folder: Path) -> tuple[dict[str, bytes], dict[str, list[Shown]]]:
     folder.mkdir()
-    shown = draw_all([subject], folder, workers)[subject.name]
+    shown = Drawing(subject, folder).shown()
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}, shown
 
 
 def test_the_same_results_give_the_same_bytes_and_all_figures(subject: Subject, tmp_path: Path) -> None:
-    files, shown = drawn(subject, tmp_path / "one", 1)
-    assert (files, shown) == drawn(subject, tmp_path / "two", 1)
+    files, shown = drawn(subject, tmp_path / "one")
+    assert (files, shown) == drawn(subject, tmp_path / "two")
     strips_of = {f"strip-{name}.png" for name in subject.neurons}
     both = ("overview", "pareto", "intervals", "learning", "frames", "dynamics", "rates", "factors")
     wanted = {f"{name}.{form}" for name in both for form in ("svg", "png")} | strips_of | {"film.gif"}
@@ -197,7 +198,6 @@ def test_the_same_results_give_the_same_bytes_and_all_figures(subject: Subject, 
 
 
 def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "LEAST", 1)  # else nothing as small as this is shared
     table = tidy()
     lines = summarise(table, "d")
     subjects = [Subject(name, "D", table, lines, list(ROWS), tmp_path, None) for name in ("d", "e")]
@@ -206,7 +206,10 @@ def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.Monke
     for workers in (1, 2):
         folder = Path(str(workers))  # relative to a folder that is not that where the processes start
         folder.mkdir()
-        shown = draw_all(subjects, folder, workers)
+        with pool(drawing.LEAST, workers) as painters:
+            assert (painters is None) == (min(workers, os.cpu_count() or 1) < 2)
+            drawings = [Drawing(subject, folder, painters) for subject in subjects]
+            shown = [drawing.shown() for drawing in drawings]
         made.append((shown, {path.name: path.read_bytes() for path in sorted(folder.iterdir())}))
     assert made[0] == made[1]
     assert {name.partition("-")[2] for name in made[0][1]} == {

@@ -69,7 +69,7 @@ def webp(picture: Image.Image) -> bytes:
 
 
 def film(title: str, truth: Frames, predictions: dict[str, Frames], observed: int) -> bytes | None:
-    """An animated GIF of one sequence, played PLAYS times: a row of truth, prediction and |error| for each of `predictions`.
+    """An animated GIF of one sequence that plays PLAYS times: truth, prediction and |error| for each of `predictions`.
 
     `truth` [T, C, H, W], each prediction [T - observed, C, H, W]. As many greys as keep it below LARGEST bytes, and
     fewer frames a second never; None where even the fewest greys are too many.
