@@ -1,13 +1,14 @@
 """Error against what it costs: time, energy, memory, spikes, with the front of the neurons that nothing dominates."""
 
 import math
-from typing import Any
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
+from benchmarks.report import labels
 from benchmarks.report.figures import Painter
 from benchmarks.report.look import WIDTH, grid, shortened, superscript, titled
 from benchmarks.report.summary import UNRANKED
@@ -50,7 +51,7 @@ def pareto(painter: Painter) -> Figure:
     """Test MSE against each cost that is known: a marker a neuron (mean of its seeds), bars the standard deviation.
 
     The front is that of the spiking neurons that are ranked: what has weights of its own, and what does not spike, is
-    drawn, but hollow, and stands on no front. Those on a front have their names beside them.
+    drawn, but hollow, and stands on no front. Names stand beside those on a front, LIF, STC-LIF and the best.
     """
     metrics = known(painter)
     means = painter.means.get("mse", {})
@@ -62,8 +63,11 @@ def pareto(painter: Painter) -> Figure:
     margin = {"left": 0.5, "right": 0.15, "top": 0.35, "bottom": 0.38 + below}
     figure = grid(rows, columns, ((WIDTH - 0.65 - 0.35 * (columns - 1)) / columns, 2.6), (0.35, 0.5), **margin)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
-    for metric, axes in zip(metrics, panels, strict=False):
+    shown = list(zip(metrics, panels, strict=False))
+    for metric, axes in shown:
         _panel(painter, axes, metric, errors)
+    for metric, axes in shown:  # once all are drawn, for they share an axis
+        _named(painter, axes, metric, errors)
     for axes in panels:
         axes.set_axis_off()
     width, height = figure.get_size_inches()
@@ -75,15 +79,14 @@ def pareto(painter: Painter) -> Figure:
         figure.add_artist(key)
         figure.text((x + 0.08) / width, y / height, shortened(painter.label[name]), fontsize=6, va="center_baseline")
     titled(figure, f"{painter.title}: error against cost (line: no ranked spiking neuron is better in both)")
-    figure.supylabel("test MSE ↓", fontsize=8, x=0.01, y=(height + margin["bottom"] - margin["top"]) / 2 / height)
+    figure.supylabel("test MSE ↓", fontsize=8, x=0.003, y=(height + margin["bottom"] - margin["top"]) / 2 / height)
     return figure
 
 
 def _panel(painter: Painter, axes: Axes, metric: str, errors: dict[str, float]) -> None:
-    label, factor, words = COSTS[metric]
-    means = painter.means[metric]
-    costs = {name: means[name] * factor for name in errors if name in means}
-    best = front({name: (cost, errors[name]) for name, cost in costs.items() if ranked(painter, name)})
+    label, _, words = COSTS[metric]
+    costs = _costs(painter, metric, errors)
+    best = _front(painter, costs, errors)
     if len(best) > 1:  # between two points of the front, what would not be dominated lies below the steps
         axes.step(
             [costs[name] for name in best], [errors[name] for name in best], where="post", color="0.45", lw=1, zorder=1
@@ -108,9 +111,29 @@ def _panel(painter: Painter, axes: Axes, metric: str, errors: dict[str, float]) 
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if few else (1,)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(superscript)
-    _named(painter, axes, {name: (costs[name], errors[name]) for name in best})
     axes.set_xlabel(label)
     axes.tick_params(labelleft=True)
+
+
+def _costs(painter: Painter, metric: str, errors: dict[str, float]) -> dict[str, float]:
+    """What each neuron with an error costs, as far as it is known."""
+    means, factor = painter.means[metric], COSTS[metric][1]
+    return {name: means[name] * factor for name in errors if name in means}
+
+
+def _front(painter: Painter, costs: dict[str, float], errors: dict[str, float]) -> list[str]:
+    return front({name: (cost, errors[name]) for name, cost in costs.items() if ranked(painter, name)})
+
+
+def _named(painter: Painter, axes: Axes, metric: str, errors: dict[str, float]) -> None:
+    """Writes the names of those on the front and of those that every comparison begins with."""
+    costs = _costs(painter, metric, errors)
+    best = _front(painter, costs, errors)
+    points = {name: (cost, errors[name]) for name, cost in costs.items()}
+    corners = [corner for one, to in pairwise(best) for corner in (points[one], (points[to][0], points[one][1]))]
+    corners += [points[name] for name in best[-1:]]
+    named = dict.fromkeys([*best, *(name for name in painter.in_short() if name in points)])
+    labels.write(axes, {painter.label[name]: points[name] for name in named}, list(points.values()), corners)
 
 
 def ranked(painter: Painter, name: str) -> bool:
@@ -124,24 +147,3 @@ def _marker(painter: Painter, name: str, x: list[float], y: list[float]) -> Line
         look["fillstyle"] = "none"
     size = 6 if painter.look[name].strong else 5
     return Line2D(x, y, ls="none", ms=size, zorder=3, clip_on=False, **look)
-
-
-def _named(painter: Painter, axes: Axes, points: dict[str, tuple[float, float]]) -> None:
-    """Writes the names of the front below its points, where nothing ranked lies, in steps where they are close."""
-    last: float | None = None
-    low, high = axes.get_ylim()
-    step = (high - low) * 0.055
-    to_axes = axes.transData + axes.transAxes.inverted()
-    for name, (cost, error) in sorted(points.items(), key=lambda item: -item[1][1]):
-        at = error - step if last is None else min(error - step, last - step)
-        last = at
-        side = "right" if to_axes.transform((cost, error))[0] > 0.38 else "left"
-        line: Any = {"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 0, "shrinkB": 2}
-        line["relpos"] = (float(side == "right"), 1)
-        axes.annotate(
-            shortened(painter.label[name]), (cost, error), (cost, at), fontsize=6.5, va="top",
-            ha=side, arrowprops=line if error - at > 1.6 * step else None, zorder=4,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "alpha": 0.75, "edgecolor": "none"},
-        )  # fmt: skip
-    if last is not None and last - 1.6 * step < low:
-        axes.set_ylim(last - 1.6 * step, high)
