@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
 from benchmarks.report.look import shortened
 
 SIZE = 6.5  # points of the letters
-LETTER, TALL = 0.6, 1.3  # width of a letter (DejaVu Sans, on average) and height of a line, in sizes
+TALL = 1.3  # height of a line, in sizes
+FONT = FontProperties(size=SIZE)
 AROUND = (315, 225, 45, 135, 0, 180, 270, 90, 292, 248, 337, 203, 23, 157, 68, 112)  # degrees, the first preferred
 AWAY = (4, 9, 15, 22, 30, 40, 52, 66, 82, 100)  # points from the marker's middle to the name
 LINED = 12  # beyond so many points a line leads to the name
@@ -45,7 +48,8 @@ def write(
     taken += [_around(_along(a, b), 0.5) for a, b in pairwise(corners)]
     for label, at in names.items():
         words = shortened(label)
-        size = np.array([LETTER * len(words.replace(r"\$", "$")), TALL]) * SIZE
+        wide, _, _ = text_to_path.get_text_width_height_descent(words.replace(r"\$", "$"), FONT, False)
+        size = np.array([wide + 1, TALL * SIZE])
         point = to_points.transform(at) / unit
         middles = np.array([_middle(point, size, away, angle) for away in AWAY for angle in AROUND])
         boxes = np.hstack([middles - size / 2, middles + size / 2])
