@@ -16,6 +16,7 @@ from benchmarks.files import write_json, writing
 from benchmarks.settings import SettingsError
 from benchmarks.templating import templates
 
+FOLDER = "certificate"  # in a profile's results: the report reads it there
 MADE = ("certificate.json", "certificate.md", "badge.svg")
 LABEL = "reproduced"
 GREEN, AMBER, RED = "#1a7f37", "#8a5a00", "#b3261e"  # each dark enough for white letters

@@ -14,6 +14,7 @@ Why means: other kernels round otherwise, one flipped spike changes all that fol
 seed is another draw from the same distribution. So no seed is held against itself, but the mean against the mean.
 """
 
+import hashlib
 import json
 import math
 from contextlib import suppress
@@ -119,6 +120,8 @@ class Outcome:
     curves: str = ""
     environment: dict[str, Pair] = field(default_factory=dict)  # what is not the same
     costs: dict[str, Pair] = field(default_factory=dict)  # times relative to LIF
+    revisions: Pair = ("unknown", "unknown")  # of the code that trained the two sides
+    digest: str = ""  # of the committed accuracy.json: another one has not been compared
 
     @property
     def reproduced(self) -> bool:
@@ -132,7 +135,8 @@ class Outcome:
 
     def content(self) -> dict[str, Any]:
         """As certificate.json has it."""
-        words = {name: getattr(self, name) for name in ("dataset", "neuron", "verdict", "why", "curves")}
+        told = ("dataset", "neuron", "verdict", "why", "curves", "revisions", "digest")
+        words = {name: getattr(self, name) for name in told}
         metrics = {metric.name: metric.content() for metric in self.metrics}
         return dict(rounded({**words, "metrics": metrics, "environment": self.environment, "time_to_lif": self.costs}))
 
@@ -150,7 +154,8 @@ def compare(dataset: str, neuron: str, committed: Path, rerun: Path) -> Outcome:
     """The outcome of a cell whose files lie in these two folders; ResultsError where a file cannot be used."""
     for folder, where in ((committed, "the committed results"), (rerun, "the rerun")):
         if not (folder / "accuracy.json").exists():
-            return Outcome(dataset, neuron, "missing", f"not in {where}")
+            known = digest(committed / "accuracy.json") if folder == rerun else ""
+            return Outcome(dataset, neuron, "missing", f"not in {where}", digest=known)
     contents = tuple(read_json(folder / "accuracy.json") for folder in (committed, rerun))
     ours, theirs = (
         _checked(content, folder / "accuracy.json")
@@ -163,6 +168,8 @@ def compare(dataset: str, neuron: str, committed: Path, rerun: Path) -> Outcome:
         curves=_curves(committed, rerun),
         environment=_environment(committed, rerun),
         costs=_costs(committed, rerun),
+        revisions=(_revision(committed), _revision(rerun)),
+        digest=digest(committed / "accuracy.json"),
     )
     lacking = sorted(set(ours) - set(theirs))
     if lacking:
@@ -251,6 +258,17 @@ def _environment(committed: Path, rerun: Path) -> dict[str, Pair]:
             return {"environment": ("unknown", "") if folder == committed else ("", "unknown")}
         found.append({k: v for k, v in run.items() if k not in NOT_THE_MACHINE} | run.get("versions", {}))
     return unlike(*found)
+
+
+def _revision(folder: Path) -> str:
+    with suppress(ResultsError):
+        return str(read_json(folder / "run.json").get("revision", "unknown"))
+    return "unknown"
+
+
+def digest(path: Path) -> str:
+    """Of a file, so that a certificate can be told from one of other results."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def unlike(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Pair]:

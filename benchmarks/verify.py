@@ -3,9 +3,10 @@
     python -m benchmarks.verify --cells moving_mnist:lif moving_mnist:stc_lif
     python -m benchmarks.verify --against ../another_clone/results
 
-Writes certificate/, whole or not at all: certificate.json, certificate.md and badge.svg. Exit status 1 where a cell is
-different or missing. results/ is only read: a rerun lies in data/.rerun/ until its certificate is written, and an
-interrupted one goes on there. No time of day and no path is written: the same results, the same bytes.
+Writes results/<profile>/certificate/, whole or not at all: certificate.json, certificate.md and badge.svg; the next
+report shows them. Exit status 1 where a cell is different or missing. Results are only read: a rerun lies in
+data/.rerun/ until its certificate is written, and an interrupted one goes on there. No time of day and no path is
+written: the same results, the same bytes.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import command, distributed, machine, settings
-from benchmarks._certificate import counted, refuse_foreign, write
+from benchmarks._certificate import FOLDER, counted, refuse_foreign, write
 from benchmarks._verdicts import Outcome, compare, unlike
 from benchmarks.command import Cell
 from benchmarks.files import ResultsError, read_json, writing
@@ -28,7 +29,6 @@ from benchmarks.train import fingerprint, train_seeds, write_results
 
 RESULTS = Path("results")
 RERUN = Path("data") / ".rerun"  # git and DVC pass it over
-OUT = Path("certificate")
 SAMPLE = 3  # cells rerun where nothing is said: minutes on a laptop with the quick profile
 
 
@@ -48,7 +48,8 @@ def main() -> None:
     profile = options.profile or loaded.profile
     for dataset in loaded.datasets:
         loaded.cell(profile, dataset)  # refuses a profile that is not there
-    refuse_foreign(options.out)
+    out = options.out or RESULTS / profile / FOLDER
+    refuse_foreign(out)
     listed = [(dataset, neuron) for dataset in loaded.datasets for neuron in loaded.neurons]
     known = [names for names in listed if _has(RESULTS, profile, names)]
     chosen, how = select(options, loaded, known)
@@ -76,10 +77,10 @@ def main() -> None:
         outcomes.append(outcome)
     cells_word = "cell" if len(chosen) == 1 else "cells"
     scope = f"{len(chosen)} {cells_word} of the {len(listed)} in params.yaml ({how})"
-    write(options.out, profile, scope, outcomes)
+    write(out, profile, scope, outcomes)
     for outcome in outcomes:
         print(f"{outcome.verdict:<16}  {outcome.dataset}:{outcome.neuron}{'  ' * bool(outcome.why)}{outcome.why}")
-    print(f"{options.out / 'certificate.md'}: {counted(outcomes)}; {scope}")
+    print(f"{out / 'certificate.md'}: {counted(outcomes)}; {scope}")
     if not options.against:
         _tidy(profile, outcomes)
     if not all(outcome.reproduced for outcome in outcomes):
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     made.add_argument("--dataset", help="of this dataset only; all of its cells, unless --sample is given")
     made.add_argument("--against", type=Path, metavar="FOLDER", help="a rerun's results/ folder; nothing is run")
-    made.add_argument("--out", type=Path, default=OUT, help=f"the folder to write (default: {OUT})")
+    made.add_argument("--out", type=Path, help=f"the folder to write (default: {RESULTS}/<profile>/{FOLDER})")
     return made
 
 

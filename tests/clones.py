@@ -79,7 +79,7 @@ class Place:
         """Exit status, and the cells of the certificate by neuron."""
         done = self.compare()
         return done.returncode, {
-            cell["neuron"]: cell for cell in read_json(Path("certificate/certificate.json"))["cells"]
+            cell["neuron"]: cell for cell in read_json(Path("results/quick/certificate/certificate.json"))["cells"]
         }
 
     def files(self) -> dict[str, bytes]:

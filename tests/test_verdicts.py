@@ -33,7 +33,7 @@ def test_means_within_the_spread_of_the_seeds(place: Place) -> None:
     assert mse["farthest"] == pytest.approx(1 / 100)
     assert mse["tolerance"] == pytest.approx(4.302653 * math.sqrt(2) / 101, rel=1e-5)
     assert cells["lif"]["metrics"]["ssim"]["tolerance"] == 0.01
-    assert AMBER in Path("certificate/badge.svg").read_text()
+    assert AMBER in Path("results/quick/certificate/badge.svg").read_text()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_is_different(place: Place, content: dict[str, Any], why: str) -> N
     status, cells = place.judged()
     assert (status, cells["lif"]["verdict"], cells["plif"]["verdict"]) == (1, "different", "identical")
     assert why in cells["lif"]["why"]
-    assert RED in Path("certificate/badge.svg").read_text()
+    assert RED in Path("results/quick/certificate/badge.svg").read_text()
 
 
 def test_what_is_missing(place: Place) -> None:
@@ -119,7 +119,7 @@ def test_what_is_missing(place: Place) -> None:
         "plif": ("missing", "not in the rerun"),
         "glif": ("missing", "not in the committed results"),
     }
-    assert "0/3: 3 missing" in Path("certificate/badge.svg").read_text()
+    assert "0/3: 3 missing" in Path("results/quick/certificate/badge.svg").read_text()
 
 
 def test_more_seeds_than_were_committed_do_not_matter(place: Place) -> None:
@@ -139,7 +139,7 @@ def test_what_may_explain_it(place: Place) -> None:
         "data, train": ["abc", "a rather dif"],
     }
     assert cells["plif"]["environment"]["environment"] == ["", "unknown"]
-    page = Path("certificate/certificate.md").read_text()
+    page = Path("results/quick/certificate/certificate.md").read_text()
     assert "- device: CPU (one), rerun GPU (1 cell)\n" in page
     assert "- data, train: abc, rerun a rather dif (2 cells)\n" in page
     (place.rerun.dataset / "trivial.json").unlink()  # nothing is known of its data, so nothing is said
@@ -152,7 +152,7 @@ def test_times_are_shown_and_not_judged(place: Place) -> None:
     status, cells = place.judged()
     assert (status, cells["lif"]["verdict"]) == (0, "identical")
     assert cells["lif"]["time_to_lif"] == {"train_step": [1.5, 3.25]}
-    assert "| moving\\_mnist | lif | 1.5 / 3.25 |" in Path("certificate/certificate.md").read_text()
+    assert "| moving\\_mnist | lif | 1.5 / 3.25 |" in Path("results/quick/certificate/certificate.md").read_text()
 
 
 def test_where_the_curves_part(place: Place) -> None:

@@ -34,10 +34,10 @@ def test_the_same_numbers_are_identical_and_nothing_else_is_touched(place: Place
     assert [cell["verdict"] for cell in cells.values()] == ["identical", "identical"]
     made = place.files()
     assert {name: made[name] for name in before} == before
-    assert set(made) - set(before) == {f"certificate/{name}" for name in _certificate.MADE}
-    assert "2/2 identical" in Path("certificate/badge.svg").read_text()
-    assert GREEN in Path("certificate/badge.svg").read_text()
-    assert "Nothing that is recorded" in Path("certificate/certificate.md").read_text()
+    assert set(made) - set(before) == {f"results/quick/certificate/{name}" for name in _certificate.MADE}
+    assert "2/2 identical" in Path("results/quick/certificate/badge.svg").read_text()
+    assert GREEN in Path("results/quick/certificate/badge.svg").read_text()
+    assert "Nothing that is recorded" in Path("results/quick/certificate/certificate.md").read_text()
 
 
 def test_two_certificates_of_the_same_are_the_same_bytes_and_a_failing_one_leaves_the_old(
@@ -48,8 +48,12 @@ def test_two_certificates_of_the_same_are_the_same_bytes_and_a_failing_one_leave
     first = place.files()
     shutil.move(place.folder / "other", place.folder / "elsewhere")
     assert place.verify("--against", "elsewhere").returncode == 0
-    certificate = {name: content for name, content in place.files().items() if name.startswith("certificate/")}
-    assert certificate == {name: content for name, content in first.items() if name.startswith("certificate/")}
+    certificate = {
+        name: content for name, content in place.files().items() if name.startswith("results/quick/certificate/")
+    }
+    assert certificate == {
+        name: content for name, content in first.items() if name.startswith("results/quick/certificate/")
+    }
     before = place.files()
 
     def fail() -> None:
@@ -58,18 +62,18 @@ def test_two_certificates_of_the_same_are_the_same_bytes_and_a_failing_one_leave
     monkeypatch.setattr(_certificate, "_templates", fail)
     one_line_error(place.verify("--against", "elsewhere"), "certificate", "No space left on device")
     assert place.files() == before
-    assert not list(place.folder.glob(".certificate*"))
+    assert not list(place.folder.rglob(".certificate*"))
 
 
 def test_names_and_reasons_cannot_break_the_page_or_the_badge(place: Place) -> None:
     place.rerun.cell("lif", [], seeds=[{"seed": 0, "status": "failed", "reason": "a|b <script> _c_"}, seed(1, 12.0)])
     place.judged()
-    page = Path("certificate/certificate.md").read_text()
+    page = Path("results/quick/certificate/certificate.md").read_text()
     assert r"rerun failed (a\|b \<script\> \_c\_) |" in page
     rows = [re.findall(r"(?<!\\)\|", line) for line in page.splitlines() if line.startswith("| moving")]
     assert {len(pipes) for pipes in rows} <= {8, 9}  # of the two tables
     assert plain("é\n`x`") == r"é \`x\`"
-    drawn = ElementTree.fromstring(Path("certificate/badge.svg").read_text())  # noqa: S314 (our own)
+    drawn = ElementTree.fromstring(Path("results/quick/certificate/badge.svg").read_text())  # noqa: S314 (our own)
     assert drawn.get("aria-label") == "reproduced: 1/2: 1 identical, 1 different"
 
 
@@ -157,7 +161,7 @@ def test_a_real_rerun_is_identical_goes_on_where_it_stopped_and_leaves_results_a
     assert here(project, "train", *CELL, "lif").returncode == 0
     folder, cell = project.folder / "results/smoke/moving_mnist/lif", ["--cells", "moving_mnist:lif"]
     committed = {path.name: path.read_bytes() for path in folder.iterdir()}
-    left, badge_file = project.folder / "data/.rerun", project.folder / "certificate/badge.svg"
+    left, badge_file = project.folder / "data/.rerun", project.folder / "results/smoke/certificate/badge.svg"
 
     one_line_error(here(project, "verify", *cell, "--out", "params.yaml/x"), "params.yaml/x: cannot be written")
     (record,) = left.glob("checkpoints/smoke/moving_mnist/lif/*/seed0.json")

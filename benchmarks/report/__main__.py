@@ -24,6 +24,7 @@ from benchmarks import command, settings
 from benchmarks.files import writing
 from benchmarks.report import claims, lift, look, page, provenance, series
 from benchmarks.report.ablations import ablations
+from benchmarks.report.certificate import certificate
 from benchmarks.report.collect import ROOT, collect, described
 from benchmarks.report.drawing import Drawing, Subject, drawn, pool
 from benchmarks.report.panels import against_all, parity, reach, stability
@@ -157,6 +158,7 @@ def _counted(
         },
         "sections": sections,
         "panels": parity(keep_going),
+        "certificate": certificate(ROOT / profile, profile, keep_going),
         "environment": provenance.environment(loaded, profile, ROOT, table),
         "highlight": highlight,
         "against": None if highlight is None else against_all(lines, highlight, table),
