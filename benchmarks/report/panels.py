@@ -156,12 +156,13 @@ def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) ->
     to LIF, to STC-LIF and to the best of the others, with the 95 % bootstrap interval; and how many of the others it
     beats, is beaten by, and cannot be told from.
     """
+    references = {title: own for title, own in (("LIF", REFERENCE), ("STC-LIF", STC)) if own != name}
     rows = []
     for dataset, every in lines.items():
         own = next((line for line in every if line.neuron == name), None)
         scores = table[(table["dataset"] == dataset) & (table["metric"] == HEADLINE)]
         if own is None or HEADLINE not in own.entries:
-            rows.append([dataset, own.status if own else "not there", *["–"] * 6])
+            rows.append([dataset, own.status if own else "not there", *["–"] * (4 + len(references))])
             continue
         entry = own.entries[HEADLINE]
         spread = f" ± {entry.sd:.2g}" if entry.n > 1 else ""
@@ -174,10 +175,7 @@ def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) ->
                 dataset,
                 f"{entry.mean:.4g}{spread} (n {entry.n})",
                 f"{better + 1} of {len(others) + 1}" if own.ranked else "not ranked",
-                *(
-                    "–" if name == other else _difference(paired_difference(scores, name, other))
-                    for other in (REFERENCE, STC)
-                ),
+                *(_difference(paired_difference(scores, name, other)) for other in references.values()),
                 best.neuron if best else "–",
                 _difference(found[best.neuron]) if best else "–",
                 _record([difference for difference in found.values() if difference]),
@@ -185,7 +183,10 @@ def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) ->
         )
     return Panel(
         f"{name} against all others",
-        ["dataset", "test MSE", "rank", "ΔMSE to LIF", "ΔMSE to STC-LIF", "best other", "ΔMSE to it", "against each"],
+        [
+            *("dataset", "test MSE", "rank", *(f"ΔMSE to {title}" for title in references)),
+            *("best other", "ΔMSE to it", "against each"),
+        ],
         rows,
         [
             "ΔMSE: mean of the differences with the same seed [95 % bootstrap interval, from 3 seeds on]; below 0"

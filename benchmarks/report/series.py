@@ -33,7 +33,7 @@ def curves(table: pd.DataFrame, dataset: str) -> dict[str, str]:
         rows = own[own["metric"].str.startswith(f"{metric}@", na=False)]
         at = rows["metric"].str.extract(r"@(\d+)$", expand=False).astype(int).rename(place)
         wide = rows.groupby([at, "neuron"], sort=False)["value"].mean().unstack("neuron").sort_index()
-        wide = wide[rows["neuron"].unique()]
+        wide = wide.loc[wide.index > 0, rows["neuron"].unique()]  # before training errors are off the scale
         found[f"{name}-{dataset}.csv"] = str(wide.to_csv(float_format="%.6g", lineterminator="\n"))
     return found
 
