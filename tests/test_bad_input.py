@@ -113,10 +113,10 @@ def test_the_report_shows_a_failed_cell_with_its_reason(project: Project) -> Non
         assert project.run(stage, *CELL, "broken", "--keep-going").returncode == 0
     assert project.run("report", "--keep-going").returncode == 0
     reason = "failed (spikes must be 0 or 1"
-    rows = (project.folder / "reports/results.csv").read_text().splitlines()
+    rows = (project.folder / "reports/smoke/results.csv").read_text().splitlines()
     assert any(row.startswith("smoke,moving_mnist,broken,") and reason in row for row in rows)
     for name in ("index.html", "table.md"):
-        assert f"broken: {reason}" in (project.folder / "reports" / name).read_text()
+        assert f"broken: {reason}" in (project.folder / "reports/smoke" / name).read_text()
 
 
 def test_the_report_shows_an_unsupported_circuit_with_its_reason(project: Project, here: Callable[..., Done]) -> None:
@@ -128,7 +128,7 @@ def test_the_report_shows_an_unsupported_circuit_with_its_reason(project: Projec
         for ended in found.get("seeds", [found]):
             assert f"{ended['status']}: {ended['reason']}" == NO_MEMBRANE
     assert here(project, "report", "--keep-going").returncode == 0
-    assert "stc_convlstm: unsupported (STC modulates" in (project.folder / "reports/table.md").read_text()
+    assert "stc_convlstm: unsupported (STC modulates" in (project.folder / "reports/smoke/table.md").read_text()
 
 
 def test_data_that_is_not_there(project: Project, here: Callable[..., Done]) -> None:
@@ -145,7 +145,7 @@ def test_results_that_are_missing_or_of_another_format(project: Project, here: C
     one_line_error(here(project, "report"), "format 99 found, 2 wanted", "dvc repro")
     assert not (project.folder / "reports").exists()
     assert project.run("report", "--keep-going").returncode == 0
-    assert "format 99 found" in (project.folder / "reports/index.html").read_text()
+    assert "format 99 found" in (project.folder / "reports/smoke/index.html").read_text()
 
 
 @pytest.mark.parametrize(

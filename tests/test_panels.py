@@ -164,14 +164,14 @@ def test_a_report_without_parity_or_stability(project: Project, here: Callable[.
     """An error that names what is missing; told to keep going, a report without that panel."""
     one_line_error(here(project, "report"), "dvc repro")
     assert here(project, "report", "--keep-going").returncode == 0
-    text = (project.folder / "reports/index.html").read_text()
+    text = (project.folder / "reports/smoke/index.html").read_text()
     assert "Parity: one neuron" not in text
     assert "What stabilises" not in text
     write_json(project.folder / "results/parity.json", {"pairs": [PAIR], "tolerance": 1e-6})
     write_json(project.folder / "results/smoke/moving_mnist/stability.json", {"steps": 300, "trials": [TRIAL]})
     assert here(project, "report", "--keep-going").returncode == 0
     for name in ("index.html", "table.md"):
-        text = (project.folder / "reports" / name).read_text()
+        text = (project.folder / "reports/smoke" / name).read_text()
         assert "Parity: one neuron, several implementations" in text
         assert "What stabilises the circuit" in text
         assert "0 of 184,320 (15,978 fired)" in text

@@ -81,7 +81,7 @@ class Clone:
             self.make(folder / "data/smoke" / dataset / "train.npy")
         made = (
             "results/parity.json",
-            "reports/index.html",
+            "reports/smoke/index.html",
             "docs/neurons.md",
             "docs/datasets.md",
             "docs/datasets/a.png",

@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text()
 def table() -> pd.DataFrame:
     """The committed report's: a reader's own run has other times."""
     shown = subprocess.run(
-        ["git", "show", "HEAD:reports/results.csv"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "show", "HEAD:reports/standard/results.csv"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return pd.read_csv(io.StringIO(shown.stdout))
 

@@ -112,7 +112,7 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(project: Project, here: Call
     record = json.loads((project.folder / "results/smoke/moving_mnist/lif/accuracy.json").read_text())
     assert {seed["status"] for seed in record["seeds"]} == {"diverged"}
     assert here(project, "report", "--keep-going").returncode == 0
-    assert "diverged (loss" in (project.folder / "reports/results.csv").read_text()
+    assert "diverged (loss" in (project.folder / "reports/smoke/results.csv").read_text()
 
 
 def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Callable[..., Done]) -> None:
@@ -123,7 +123,7 @@ def test_the_report_renders_twice_to_the_same_bytes(project: Project, here: Call
     seen = []
     for _ in range(2):
         assert here(project, "report").returncode == 0
-        seen.append({p.name: p.read_bytes() for p in (project.folder / "reports").rglob("*") if p.is_file()})
+        seen.append({p.name: p.read_bytes() for p in (project.folder / "reports/smoke").rglob("*") if p.is_file()})
     assert seen[0] == seen[1]
     page = seen[0]["index.html"].decode()
     assert not re.search(r"src=[\"'](?!data:)", page)  # self-contained: nothing is fetched
@@ -140,7 +140,7 @@ def test_what_is_synthetic_says_so_over_every_table(project: Project, here: Call
     project.save()
     assert here(project, "prepare", "--dataset", "advection").returncode == 0
     assert here(project, "report", "--keep-going").returncode == 0
-    reports = project.folder / "reports"
+    reports = project.folder / "reports/smoke"
     page, markdown, latex = ((reports / name).read_text() for name in ("index.html", "table.md", "table.tex"))
     title = "Advection (synthetic)"
     assert f"<h2>{title}</h2>" in page
@@ -156,7 +156,7 @@ def test_the_neuron_of_the_readme(project: Project) -> None:
     for stage in ("train", "measure", "dynamics"):
         assert project.run(stage, *CELL, "my_neuron").returncode == 0
     assert project.run("report", "--keep-going").returncode == 0
-    assert "| my_neuron | own |" in (project.folder / "reports/table.md").read_text()
+    assert "| my_neuron | own |" in (project.folder / "reports/smoke/table.md").read_text()
 
 
 STOPPED = "out of memory: took 3.1 GiB, and the limit is 2 GiB"

@@ -3,13 +3,13 @@
     python -m benchmarks.report
     python -m benchmarks.report --highlight my_neuron
 
-Writes reports/, whole or not at all: results.csv (the tidy table that all else is drawn from), metrics.json and plots/
+Writes reports/<profile>/, whole or not at all: results.csv (the tidy table that all else is drawn from), metrics.json and plots/
 (what `dvc metrics` and `dvc plots` read), table.md, table.tex, tables/ (those to put into a paper, and the circuit's
 lift), figures/ and index.html, one page that needs no network.
 No time of day is written: the same results, the same bytes.
 
 With `--highlight` the page of one neuron against all others goes to reports/highlight-<neuron>/, beside its tidy table;
-what else is in reports/ stays as it is. The next full report takes reports/ anew, without such views.
+what else is in reports/ stays as it is.
 """
 
 import shutil
@@ -53,7 +53,7 @@ def main() -> None:
         loaded.cell(profile, dataset)  # refuses a profile that is not there
     if highlight is not None:
         loaded.neuron(highlight)  # refuses a neuron that is not there
-    out = OUT if highlight is None else OUT / f"highlight-{highlight}"
+    out = OUT / (profile if highlight is None else f"highlight-{highlight}")
     cells = len(loaded.datasets) * len(loaded.neurons)
     with pool(cells) as painters:
         table = collect(loaded, profile, options.keep_going)
@@ -77,7 +77,7 @@ def render(
     highlight: str | None = None,
     painters: Executor | None = None,
 ) -> None:
-    """Writes everything that reports/ holds to `folder`; `highlight` names the neuron that the page is about.
+    """Writes everything that a report holds to `folder`; `highlight` names the neuron that the page is about.
 
     `painters` are processes that draw the figures meanwhile; without them this one does.
     """

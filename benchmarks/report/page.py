@@ -1,4 +1,4 @@
-"""reports/index.html: one page that holds everything, needs no network, and is the same bytes for the same results.
+"""reports/<profile>/index.html: one page that holds everything, needs no network, and is the same bytes for the same results.
 
 The templates are in templates/page/, its style and script in assets/ and written into the page. This module turns what
 the report knows into what those templates show: cells with the number they sort by and the words they show on hover,
@@ -69,7 +69,7 @@ def render(shown: dict[str, Any], table: pd.DataFrame | None = None) -> str:
     `table` is the tidy table: with it, hovering over a mean shows the value of every seed.
     """
     content = {**OPTIONAL, **shown}
-    docs = "../docs" if content["highlight"] is None else "../../docs"  # such a view has a folder of its own
+    docs = "../../docs"
     seeds = _seeds(table)
     sections = [_section(section, seeds) for section in content["sections"]]
     groups = {line.neuron: line.group for section in sections for line in section["lines"]}
