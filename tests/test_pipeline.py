@@ -226,7 +226,7 @@ CELLS = {stage: {f"{stage}-{neuron}" for neuron in FEW} for stage in ("train", "
         (("smoke", "stability", "steps"), 6, {"stability"}),
         (("paper", "training", "steps"), 1, set()),
     ],
-    ids=str,
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_setting_runs_the_stages_that_it_concerns_and_back_again_none(
     clone: Clone, where: tuple[str, str, str], value: Any, wanted: set[str]
