@@ -1,4 +1,4 @@
-"""reports/<profile>/index.html: one page that holds everything, needs no network, and is the same bytes for the same results.
+"""reports/<profile>/index.html: one page that holds everything, needs no network, the same bytes for the same results.
 
 The templates are in templates/page/, its style and script in assets/ and written into the page. This module turns what
 the report knows into what those templates show: cells with the number they sort by and the words they show on hover,
