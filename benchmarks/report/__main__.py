@@ -4,8 +4,8 @@
     python -m benchmarks.report --highlight my_neuron
 
 Writes reports/<profile>/, whole or not at all: results.csv (the tidy table that all else is drawn from), metrics.json
-and plots/ (what `dvc metrics` and `dvc plots` read), table.md, table.tex, tables/ (those to put into a paper, and the circuit's
-lift), figures/ and index.html, one page that needs no network.
+and plots/ (what `dvc metrics` and `dvc plots` read), table.md, table.tex, tables/ (those to put into a paper, and the
+circuit's lift), figures/ and index.html, one page that needs no network.
 No time of day is written: the same results, the same bytes.
 
 With `--highlight` the page of one neuron against all others goes to reports/highlight-<neuron>/, beside its tidy table;
