@@ -46,7 +46,7 @@ def test_the_table_of_all_datasets_is_the_reports(table: pd.DataFrame) -> None:
     scores = table[(table["metric"] == "mse") & (table["status"] == "ok")]
     ranked = scores[~scores["group"].isin(UNRANKED)]
     for name, synthetic, seeds, shown in rows:
-        card = json.loads((ROOT / f"results/quick/{name}/trivial.json").read_text())["card"]
+        card = json.loads((ROOT / f"results/standard/{name}/trivial.json").read_text())["card"]
         assert card["synthetic"] == bool(synthetic)
         means = scores[scores["dataset"] == name].groupby("neuron")["value"].mean()
         best = ranked[ranked["dataset"] == name].groupby("neuron")["value"].mean().idxmin()
