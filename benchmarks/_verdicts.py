@@ -27,6 +27,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 from scipy.stats import t as student
 
+from benchmarks import machine
 from benchmarks.files import ResultsError, read_json, rounded
 
 Verdict = Literal["identical", "within tolerance", "different", "missing"]
@@ -35,7 +36,7 @@ FLOOR = 0.01  # two seeds may lie close by chance, and their spread alone would 
 CEILING = 0.2  # one spoilt seed widens the interval as well: of two seeds, no interval would ever tell it
 CONFIDENCE = 0.95
 ALIKE = ("params", "parameters", "spiking")  # of accuracy.json: what makes two cells the same thing
-NOT_THE_MACHINE = ("format", "seconds", "versions")  # of run.json; versions are listed one by one
+NOT_THE_MACHINE = ("format", "seconds")  # of run.json
 Pair = tuple[Any, Any]  # committed, rerun
 
 
@@ -253,11 +254,17 @@ def _environment(committed: Path, rerun: Path) -> dict[str, Pair]:
     found: list[dict[str, Any]] = []
     for folder in (committed, rerun):
         try:
-            run = read_json(folder / "run.json")
+            found.append(read_json(folder / "run.json"))
         except ResultsError:
             return {"environment": ("unknown", "") if folder == committed else ("", "unknown")}
-        found.append({k: v for k, v in run.items() if k not in NOT_THE_MACHINE} | run.get("versions", {}))
-    return unlike(*found)
+    return unlike(*(_one_by_one(run) for run in machine.comparable(*found)))
+
+
+def _one_by_one(run: dict[str, Any]) -> dict[str, Any]:
+    """What a run.json says of where it was made; versions, switches and the parts of a GPU each by itself."""
+    parts = {name: said for name, said in run.items() if name not in NOT_THE_MACHINE}
+    plain = {name: said for name, said in parts.items() if not isinstance(said, dict)}
+    return plain | {name: said for own in parts.values() if isinstance(own, dict) for name, said in own.items()}
 
 
 def _revision(folder: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from benchmarks import command
+from benchmarks import command, machine
 from benchmarks.files import ResultsError
 from benchmarks.settings import SettingsError
 
@@ -102,8 +102,11 @@ def compared(old: Run, new: Run, tolerance: float) -> list[Row]:
 
 
 def differences(old: Run, new: Run) -> list[str]:
-    """What is not the same of the two machines, revisions apart: ratios hold across machines only roughly."""
-    one, other = (_flat(run.machine_info) for run in (old, new))
+    """What is not the same of the two machines, revisions apart: ratios hold across machines only roughly.
+
+    What a file of an older version does not say is no difference.
+    """
+    one, other = (_flat(found) for found in machine.comparable(old.machine_info, new.machine_info))
     return [
         f"machines differ: {key} {one.get(key, 'unknown')}, then {other.get(key, 'unknown')}"
         for key in {**one, **other}

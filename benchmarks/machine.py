@@ -1,9 +1,11 @@
 """Where a result was made: device, versions, revision; and the settings that make a run repeatable."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import torch
 from benchmarks.settings import SettingsError
 
 PACKAGES = ("torch", "numpy", "scikit-image", "snntorch", "norse", "spikingjelly", "mlxtend", "dvc")
+ADDED = ("release", "memory_gib", "gpu", "determinism", "locks")  # parts that files of 0.5 and before do not have
+VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED")  # of the environment, on which repetition may depend
 
 
 def settle(device: str) -> torch.device:
@@ -63,16 +67,83 @@ def synchronise(device: torch.device) -> None:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Device, host, threads, versions and git revision, for the files that depend on the machine."""
+    """What a result was made on and by, for the files that depend on the machine.
+
+    device, threads, cores, memory_gib (all that there is), system and its release, python, versions of packages;
+    `gpu`, on one alone: its driver, CUDA and cuDNN, its memory; `determinism`: what asks kernels to repeat themselves;
+    revision: that of git, with a plus where the code was changed since; `locks`: a digest of DVC's lock files.
+    """
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({_processor()})",
+        **({"gpu": _gpu(device)} if device.type == "cuda" else {}),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
+        "memory_gib": _gib(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
         "system": platform.system(),
+        "release": platform.release(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
+        "determinism": _determinism(),
         "revision": _revision(),
+        "locks": locks(),
     }
+
+
+def comparable(one: dict[str, Any], other: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two descriptions without what cannot be told: parts that one of them, as an older file, does not have.
+
+    Without the digest of the lock files, too, which moves on with every stage that is recorded.
+    """
+    left_out = {"locks", *(part for part in ADDED if (part in one) != (part in other))}
+    kept = ({part: said for part, said in found.items() if part not in left_out} for found in (one, other))
+    return next(kept), next(kept)
+
+
+def locks(root: Path = Path()) -> str | None:
+    """The sha256 over dvc.lock and pipelines/*/dvc.lock below `root`, one after another; None where there is none.
+
+    That of `LC_ALL=C; cat dvc.lock pipelines/*/dvc.lock | sha256sum`: all inputs and results that DVC knew then.
+    """
+    found = [path for path in (root / "dvc.lock", *sorted(root.glob("pipelines/*/dvc.lock"))) if path.is_file()]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in found)).hexdigest() if found else None
+
+
+def _gpu(device: torch.device) -> dict[str, Any]:
+    """The GPU's driver, the CUDA and cuDNN that PyTorch brings, its memory."""
+    return {
+        "driver": _driver(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "gpu_memory_gib": _gib(torch.cuda.get_device_properties(device).total_memory),
+    }
+
+
+def _driver() -> str:
+    """The version of NVIDIA's driver; `unknown` where its library is not there or does not say."""
+    try:
+        library: Any = import_module("pynvml")
+    except ImportError:
+        return "unknown"
+    try:
+        library.nvmlInit()
+        return str(library.nvmlSystemGetDriverVersion())
+    except library.NVMLError:
+        return "unknown"
+
+
+def _determinism() -> dict[str, Any]:
+    """The switches on which it depends whether kernels repeat themselves; None: a variable that is not set."""
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        **{name: os.environ.get(name) for name in VARIABLES},
+    }
+
+
+def _gib(count: int) -> int:
+    """Bytes in whole GiB: what a kernel keeps for itself changes from one to the next."""
+    return round(count / 2**30)
 
 
 def _version(package: str) -> str:

@@ -110,6 +110,16 @@ def test_other_machines_are_said_and_other_revisions_are_not(comparing: Any) -> 
     assert not comparing(run_of(), run_of()).lines[0].startswith("machines")
 
 
+def test_what_an_older_file_does_not_say_is_no_difference(comparing: Any) -> None:
+    newer = MACHINE | {"release": "6.1", "locks": "aa", "determinism": {"cudnn_benchmark": False}}
+    assert not comparing(run_of(), run_of(machine=newer)).lines[0].startswith("machines")
+    again = newer | {"release": "6.2", "locks": "bb", "determinism": {"cudnn_benchmark": True}}
+    assert [line for line in comparing(run_of(machine=newer), run_of(machine=again)).lines if "machines" in line] == [
+        "machines differ: release 6.1, then 6.2",
+        "machines differ: determinism.cudnn_benchmark False, then True",
+    ]
+
+
 FOREIGN = {"machine_info": {}, "benchmarks": [{"fullname": "test_theirs", "extra_info": {}, "stats": {"mean": 1.0}}]}
 
 

@@ -168,6 +168,36 @@ def test_the_environment_panel_counts_cells(folder: Path) -> None:
     assert "gone_neuron" not in set(table()["neuron"])
 
 
+def test_the_environment_panel_is_not_split_by_lock_files(folder: Path) -> None:
+    """Files of 0.5 say nothing of memory and switches; a lock file moves on from cell to cell."""
+    write(folder, neurons=4, datasets=1, seeds=1)
+    switches = {"deterministic_algorithms": True, "cudnn_benchmark": False, "PYTHONHASHSEED": None}
+    gpu = {"driver": "575.1", "cuda": "13.0", "cudnn": 91002, "gpu_memory_gib": 80}
+    newer = {"memory_gib": 24, "release": "6.1.0", "gpu": gpu}
+    newer["determinism"] = {**switches, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    for count, neuron in enumerate(names(4)[1:]):
+        for name in ("run.json", "cost.json"):
+            elsewhere(MNIST / neuron, [name], **newer, locks=f"{count}")
+    panel = provenance.environment(settings.load(), PROFILE, ROOT, table())
+    rows = [dict(zip(panel.headings, row, strict=True)) for row in panel.rows]
+    shown = ("Memory", "System", "GPU software", "Determinism", "Cells trained")
+    assert [tuple(row[what] for what in shown) for row in rows] == [
+        ("not said", "Linux", "–", "not said", "1 at 0123456789 (1)"),
+        (
+            "24 GiB",
+            "Linux 6.1.0",
+            "driver 575.1, CUDA 13.0, cuDNN 91002",
+            "deterministic algorithms, CUBLAS_WORKSPACE_CONFIG=:4096:8",
+            "3 at 0123456789 (3)",
+        ),
+    ]
+    assert "pipelines/*/dvc.lock): 3 states" in panel.notes[-1]
+    for neuron in names(4)[1:]:
+        elsewhere(MNIST / neuron, ["run.json", "cost.json"], locks="abc", determinism=switches | {"cudnn": False})
+    panel = provenance.environment(settings.load(), PROFILE, ROOT, table())
+    assert panel.notes[-1].endswith("dvc.lock): abc.")
+
+
 def scored(folder: Path, errors: dict[str, list[float]]) -> pd.DataFrame:
     """The tidy table of neurons with these MSEs, seed by seed."""
     write(folder, neurons=list(errors), datasets=1, seeds=3)

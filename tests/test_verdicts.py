@@ -146,6 +146,20 @@ def test_what_may_explain_it(place: Place) -> None:
     assert place.judged()[1]["lif"]["environment"] == {"device": ["CPU (one)", "GPU"], "torch": ["2", "3"]}
 
 
+def test_what_only_a_newer_file_says_explains_nothing(place: Place) -> None:
+    newer = {"memory_gib": 8, "locks": "a", "determinism": {"cudnn_benchmark": False, "PYTHONHASHSEED": None}}
+    place.rerun.write("lif", "run.json", {"seconds": 1, **MACHINE, **newer})
+    assert place.judged()[1]["lif"]["environment"] == {}
+    place.committed.write("lif", "run.json", {"seconds": 1, **MACHINE, **newer, "locks": "b", "memory_gib": 16})
+    assert place.judged()[1]["lif"]["environment"] == {"memory_gib": [16, 8]}
+    other = {**newer, "determinism": {"cudnn_benchmark": True, "PYTHONHASHSEED": "0"}}
+    place.committed.write("lif", "run.json", {"seconds": 1, **MACHINE, **other})
+    assert place.judged()[1]["lif"]["environment"] == {
+        "cudnn_benchmark": [True, False],
+        "PYTHONHASHSEED": ["0", None],
+    }
+
+
 def test_times_are_shown_and_not_judged(place: Place) -> None:
     for clone, ratio in ((place.committed, 1.5), (place.rerun, 3.25)):
         clone.write("lif", "cost.json", {"time": {"train_step": {"ratio_to_lif": ratio}}})

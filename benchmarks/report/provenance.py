@@ -27,7 +27,8 @@ STAGES = {"train": ("run.json", "trained"), "measure": ("cost.json", "measured")
 OF_THE_NEURON = f"{sources.OUT}/"  # dependencies that differ from neuron to neuron by their nature
 OF_THE_SETTINGS = f"{sources.PROFILES}/"
 SETTINGS, REVISION, DATA = "settings", "revision", "data/"
-SHOWN = ("device", "threads", "cores", "system", "python")  # of a machine, a column each in the environment panel
+PLAIN = ("device", "threads", "cores", "python")  # of a machine, as they are in the environment panel
+UNSAID = "not said"  # by a file of 0.5 or before
 NUMBERS = {
     "trained": {"mse": ("MSE", 4), "mae": ("MAE", 4), "ssim": ("SSIM", 4), "psnr": ("PSNR", 4)},
     "measured": {"train_step_ms": ("train step, ms", 3), "train_step_ratio": ("× LIF there", 3)},
@@ -127,6 +128,7 @@ def unlisted(settings: Settings, profile: str, root: Path) -> list[str]:
 def environment(settings: Settings, profile: str, root: Path, table: pd.DataFrame) -> Panel:
     """The machines, versions and revisions behind a report, each with its number of cells; what was left out."""
     kinds: dict[tuple[str, ...], dict[str, Counter[str]]] = {}
+    locks = set()
     for dataset in settings.datasets:
         for neuron in settings.neurons:
             for name, verb in STAGES.values():
@@ -134,9 +136,9 @@ def environment(settings: Settings, profile: str, root: Path, table: pd.DataFram
                     machine = made_on(root / profile / dataset / neuron / name)
                 except ResultsError:  # the cell's status says so
                     continue
-                versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
-                key = (*(str(machine.get(what, "unknown")) for what in SHOWN), versions)
+                key = tuple(_surroundings(machine).values())
                 kinds.setdefault(key, {verb: Counter() for _, verb in STAGES.values()})[verb][machine["revision"]] += 1
+                locks.add(machine.get("locks"))
     rows = [[*key, *(_counted(revisions) for revisions in by_stage.values())] for key, by_stage in kinds.items()]
     notes = [
         "Cells: how many were trained and measured there, with the git revision that each ran at (plus: changed since)."
@@ -146,8 +148,38 @@ def environment(settings: Settings, profile: str, root: Path, table: pd.DataFram
     notes += [f"{row.neuron} on {row.dataset}: {row.status}." for row in others.itertuples()]
     if left := unlisted(settings, profile, root):
         notes.append(f"Left out, for params.yaml does not list them: {', '.join(left)}.")
-    headings = [*(what.capitalize() for what in SHOWN), "Versions", *(f"Cells {verb}" for _, verb in STAGES.values())]
+    notes += _of_locks(locks - {None})
+    headings = [*_surroundings({"versions": {}}), *(f"Cells {verb}" for _, verb in STAGES.values())]
     return Panel("Environment", headings, rows, notes)
+
+
+def _surroundings(machine: dict[str, Any]) -> dict[str, str]:
+    """A machine in words, by the heading of each column; revision and lock files, which move on, are no part of it."""
+    said = {what.capitalize(): str(machine.get(what, UNSAID)) for what in PLAIN}
+    said["Memory"] = f"{machine['memory_gib']} GiB" if "memory_gib" in machine else UNSAID
+    said["System"] = f"{machine.get('system', UNSAID)} {machine.get('release', '')}".strip()
+    names = {"driver": "driver", "cuda": "CUDA", "cudnn": "cuDNN"}
+    gpu = machine.get("gpu", {})
+    said["GPU software"] = ", ".join(f"{name} {gpu[key]}" for key, name in names.items() if gpu.get(key)) or "–"
+    switches = machine.get("determinism")
+    said["Determinism"] = _switched_on(switches) if switches is not None else UNSAID
+    said["Versions"] = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
+    return said
+
+
+def _switched_on(switches: dict[str, Any]) -> str:
+    """The switches that are on, and the variables that are set."""
+    on = [name.replace("_", " ") for name, value in switches.items() if value is True]
+    on += [f"{name}={value}" for name, value in switches.items() if isinstance(value, str)]
+    return ", ".join(on) or "defaults"
+
+
+def _of_locks(digests: set[str]) -> list[str]:
+    """One remark on the lock files of DVC that cells saw: which, or how many as stages were recorded between them."""
+    if not digests:
+        return []
+    which = digests.pop() if len(digests) == 1 else f"{len(digests)} states, each in its cells' run.json and cost.json"
+    return [f"Lock files of DVC when the cells ended (sha256 of dvc.lock and pipelines/*/dvc.lock): {which}."]
 
 
 def elsewhere(own: pd.DataFrame) -> list[Panel]:
