@@ -1,0 +1,174 @@
+"""The commands of docs/sharing.md, on a small project: pushed from one clone, pulled in another, nothing runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+SHARING = (ROOT / "docs" / "sharing.md").read_text()
+FOLDER = "/srv/shared/spiking"  # as the page names it
+DVC_YAML = """
+stages:
+  train:
+    cmd: python train.py
+    deps: [train.py]
+    params: [width]
+    outs:
+      - weights.safetensors
+      - accuracy.json: {cache: false}
+"""
+TRAIN = """
+import os
+from pathlib import Path
+
+width = Path("params.yaml").read_text()
+Path("weights.safetensors").write_text(f"weights of {width}")
+Path("accuracy.json").write_text(f'"{width.strip()}"')
+with open(os.environ["RUNS"], "a") as runs:
+    runs.write(width)
+"""
+
+
+def blocks(heading: str) -> list[str]:
+    """The shell commands of a section of the page, block by block."""
+    section = SHARING.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```sh\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+
+
+PUSHING, PULLING, GOING_BACK = blocks("A folder")
+
+
+class Clone:
+    """A clone of a project of one stage, whose runs are counted."""
+
+    def __init__(self, folder: Path, runs: Path) -> None:
+        self.folder, self.runs = folder, runs
+        folder.mkdir(exist_ok=True)
+
+    def sh(self, commands: str, *, fails: bool = False) -> str:
+        """Runs commands as they stand on the page, with the remote's folder beside the clone."""
+        identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        bin_ = Path(sys.executable).parent
+        done = subprocess.run(
+            ["bash", "-euc", commands.replace(FOLDER, str(self.folder.parent / "remote"))],
+            cwd=self.folder,
+            env={**os.environ, **identity, "PATH": f"{bin_}:{os.environ['PATH']}", "RUNS": str(self.runs)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def width(self, value: int) -> None:
+        (self.folder / "params.yaml").write_text(f"width: {value}\n")
+
+    @property
+    def ran(self) -> int:
+        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone that has run widths 1 and 2, and pushed as the page says."""
+    top = tmp_path_factory.mktemp("sharing")
+    own = Clone(top / "own", top / "runs")
+    own.sh("git init --quiet && dvc init --quiet && dvc config core.analytics false")
+    (own.folder / "dvc.yaml").write_text(DVC_YAML)
+    (own.folder / "train.py").write_text(TRAIN)
+    for value in (1, 2):
+        own.width(value)
+        own.sh("dvc repro && git add . && git commit --quiet --message run")
+    assert own.ran == 2
+    own.sh(PUSHING)
+    own.sh("dvc push --all-commits")
+    return own
+
+
+def cloned(pushed: Clone, folder: Path) -> Clone:
+    """Another clone, which reaches the same remote."""
+    pushed.sh(f"git clone --quiet . {folder}")
+    return Clone(folder, folder.with_suffix(".runs"))
+
+
+def test_after_pulling_nothing_runs(pushed: Clone) -> None:
+    other = cloned(pushed, pushed.folder.with_name("other"))
+    weights = other.folder / "weights.safetensors"
+    assert not weights.exists()
+    assert (other.folder / "accuracy.json").exists()  # git has it
+    said = other.sh(PULLING)
+    assert said.count("up to date") == 2, said
+    assert weights.read_text() == "weights of width: 2\n"
+    assert other.ran == 0
+    assert other.sh("git status --porcelain") == ""
+
+
+def test_another_revision_is_pulled_and_runs_nothing(pushed: Clone) -> None:
+    other = cloned(pushed, pushed.folder.with_name("earlier"))
+    other.sh("git checkout --quiet HEAD~1")  # before the commit of the remote, which stays in the clone's own settings
+    other.sh(f"dvc remote add --local --default shared {FOLDER}")
+    said = other.sh(GOING_BACK)
+    assert "up to date" in said
+    assert (other.folder / "weights.safetensors").read_text() == "weights of width: 1\n"
+    assert "up to date" in other.sh("dvc repro")
+    assert other.ran == 0
+
+
+def test_there_is_no_run_cache(pushed: Clone) -> None:
+    """As the page says: every stage has an output that git keeps, and of such a one DVC remembers no run."""
+    for path in (ROOT / "benchmarks" / "pipeline.yaml", ROOT / "dvc.yaml"):
+        for name, stage in yaml.safe_load(path.read_text())["stages"].items():
+            assert any(isinstance(out, dict) for out in stage["outs"]), name
+    assert list(pushed.folder.glob(".dvc/cache/**/runs")) == []
+    other = cloned(pushed, pushed.folder.with_name("reverting"))
+    other.sh(PULLING)
+    other.width(1)
+    other.sh("dvc repro")
+    assert other.ran == 1
+
+
+def test_without_pulling_first_repro_pulls_what_it_needs(pushed: Clone) -> None:
+    other = cloned(pushed, pushed.folder.with_name("late"))
+    other.sh("dvc repro --pull")
+    assert other.ran == 0
+    assert (other.folder / "weights.safetensors").exists()
+
+
+def test_a_file_that_was_exchanged_is_refused_where_the_remote_verifies(pushed: Clone) -> None:
+    (kept,) = [
+        path
+        for path in (pushed.folder.parent / "remote" / "files").rglob("*")
+        if path.is_file() and path.read_text() == "weights of width: 2\n"
+    ]
+    before = kept.read_bytes()
+    kept.chmod(0o644)
+    kept.write_text("another's weights")
+    try:
+        other = cloned(pushed, pushed.folder.with_name("careful"))
+        other.sh("dvc pull", fails=True)
+        assert not (other.folder / "weights.safetensors").exists()
+        careless = cloned(pushed, pushed.folder.with_name("careless"))
+        careless.sh("dvc remote modify shared verify false && dvc pull")
+        assert (careless.folder / "weights.safetensors").read_text() == "another's weights"
+    finally:
+        kept.write_bytes(before)
+
+
+def test_keys_of_a_store_stay_out_of_git(pushed: Clone) -> None:
+    other = cloned(pushed, pushed.folder.with_name("keys"))
+    (store,) = blocks("An object store")
+    other.sh("dvc remote remove shared")
+    other.sh(re.sub(r" +#.*", "", store))
+    config = (other.folder / ".dvc" / "config").read_text()
+    assert "url = s3://bucket/spiking" in config
+    assert "endpointurl" in config
+    assert "verify = true" in config
+    assert "KEY" not in config
+    assert "SECRET" not in other.sh("git add . && git diff --cached")
+    assert "SECRET" in (other.folder / ".dvc" / "config.local").read_text()
