@@ -113,7 +113,7 @@ def _gpu(device: torch.device) -> dict[str, Any]:
     return {
         "driver": _driver(),
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "gpu_memory_gib": _gib(torch.cuda.get_device_properties(device).total_memory),
     }
 

@@ -128,7 +128,7 @@ def unlisted(settings: Settings, profile: str, root: Path) -> list[str]:
 def environment(settings: Settings, profile: str, root: Path, table: pd.DataFrame) -> Panel:
     """The machines, versions and revisions behind a report, each with its number of cells; what was left out."""
     kinds: dict[tuple[str, ...], dict[str, Counter[str]]] = {}
-    locks = set()
+    locks: set[str] = set()
     for dataset in settings.datasets:
         for neuron in settings.neurons:
             for name, verb in STAGES.values():
@@ -138,7 +138,7 @@ def environment(settings: Settings, profile: str, root: Path, table: pd.DataFram
                     continue
                 key = tuple(_surroundings(machine).values())
                 kinds.setdefault(key, {verb: Counter() for _, verb in STAGES.values()})[verb][machine["revision"]] += 1
-                locks.add(machine.get("locks"))
+                locks |= {str(machine["locks"])} if machine.get("locks") else set()
     rows = [[*key, *(_counted(revisions) for revisions in by_stage.values())] for key, by_stage in kinds.items()]
     notes = [
         "Cells: how many were trained and measured there, with the git revision that each ran at (plus: changed since)."
@@ -148,7 +148,7 @@ def environment(settings: Settings, profile: str, root: Path, table: pd.DataFram
     notes += [f"{row.neuron} on {row.dataset}: {row.status}." for row in others.itertuples()]
     if left := unlisted(settings, profile, root):
         notes.append(f"Left out, for params.yaml does not list them: {', '.join(left)}.")
-    notes += _of_locks(locks - {None})
+    notes += _of_locks(locks)
     headings = [*_surroundings({"versions": {}}), *(f"Cells {verb}" for _, verb in STAGES.values())]
     return Panel("Environment", headings, rows, notes)
 
