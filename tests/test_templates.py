@@ -22,6 +22,7 @@ import yaml
 from conftest import ROOT, Project
 
 import neurons
+from benchmarks import machine
 
 NEURON, DATASET = "my_neuron", "my_dataset"
 PAGE = (ROOT / "docs" / "contributing.md").read_text()
@@ -179,6 +180,8 @@ def test_a_cell_of_both_runs_from_data_to_report(project: Project) -> None:
     assert seed["status"] == "ok"
     for name in ("cost.json", "dynamics.json"):
         assert json.loads((results / name).read_text())["status"] == "ok"
+    made_on = json.loads((results / "run.json").read_text()), json.loads((results / "cost.json").read_text())["machine"]
+    assert all({*machine.ADDED} - {"gpu"} <= {*where} for where in made_on)
     (shown,) = (project.folder / "reports").glob(f"*{NEURON}*")
     table = pd.read_csv(shown / "results.csv")
     own = table[(table["dataset"] == DATASET) & (table["neuron"] == NEURON) & (table["metric"] == "mse")]
