@@ -175,7 +175,7 @@ def test_cards_that_are_linked_are_there() -> None:
     headings = {line.lstrip("# ").strip("`") for line in lines if line.startswith("#")}
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     linked = {
-        own["href"] for own in Reader(page.render(shown(), results())).of("a") if own["href"].startswith("../docs")
+        own["href"] for own in Reader(page.render(shown(), results())).of("a") if own["href"].startswith("../../docs")
     }
     assert {link.partition("#")[2] for link in linked if "neurons.md" in link} <= anchors
     assert page.CIRCUIT in anchors
