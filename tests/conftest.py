@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,15 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         return Done([stage], 0, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def head() -> Iterator[str]:
+    """The address of a Ray cluster of two cores, for all tests that launch."""
+    from standin_project import ray_head
+
+    with ray_head(2) as address:
+        yield address
 
 
 REFUSES = """

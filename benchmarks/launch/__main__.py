@@ -10,6 +10,7 @@ next one records it, and training goes on at its last checkpoint.
 """
 
 import argparse
+import math
 import shlex
 import signal
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import command, pipelines, settings
+from benchmarks.launch import watching
 from benchmarks.launch.engine import Cluster, Share, connected
 from benchmarks.launch.stages import NOTES, Pipeline
 from benchmarks.launch.watching import Job, Limits, Outcome, log_of
@@ -42,33 +44,41 @@ class Launch:
         self.pipeline, self.cluster, self.limits, self.workers = pipeline, cluster, limits, workers
         self.unrecorded: list[Job] = []
         self.failed: dict[str, str] = {}
-        self.ran = self.found = 0
+        self.ran = self.stopped = self.found = 0
         self._recorded = time.monotonic()
 
     def wave(self, kinds: set[str]) -> None:
         """Runs the stale stages of these kinds and records them; a report shows what failed and is run all the same."""
-        jobs = []
         of_cells = any(kinds & wave for wave in WAVES)
-        for job in self.pipeline.stale(kinds):
-            reason = self.pipeline.hindered(job, set(self.failed) if of_cells else set())
-            if reason is not None:
-                self.failed[job.name] = reason
-            elif self.pipeline.done_before(job):
-                self.unrecorded.append(job)
-                self.found += 1
-            else:
-                jobs.append(job)
-        if jobs:
-            self._run(jobs, kinds)
-        self.record()
+        seen: set[str] = set()
+        more = True
+        while more:
+            stale, more = self.pipeline.stale(kinds, seen)
+            seen |= {job.name for job in stale}
+            jobs = []
+            for job in stale:
+                reason = self.pipeline.hindered(job, set(self.failed) if of_cells else set())
+                if reason is not None:
+                    self._fail(job, reason)
+                elif self.pipeline.done_before(job) or self.pipeline.restored(job):
+                    self.unrecorded.append(job)
+                    self.found += 1
+                else:
+                    jobs.append(job)
+            if jobs:
+                self._run(jobs, bool(kinds & ALONE))
+            self.record()
 
-    def _run(self, jobs: list[Job], kinds: set[str]) -> None:
-        cluster = self.cluster()
-        self.pipeline.clear(jobs)
+    def _run(self, jobs: list[Job], alone: bool) -> None:
+        self.pipeline.check_writable(jobs)
         given = {self._given(job): job for job in jobs}
-        with tqdm(desc=" and ".join(sorted({job.kind for job in jobs})), total=len(jobs), unit="cell") as bar:
-            for outcome in cluster.run(list(given), Path.cwd(), self.limits, Path.cwd() / NOTES, bool(kinds & ALONE)):
-                self._end(replace(outcome, job=given[outcome.job]), bar)
+        running = self.cluster().run(list(given), Path.cwd(), self.limits, Path.cwd() / NOTES, alone)
+        what = " and ".join(sorted({job.kind for job in jobs}))
+        often = 0.5 if sys.stderr.isatty() else 20
+        with tqdm(desc=what, total=len(jobs), unit="cell", mininterval=often) as bar:
+            for outcome in running:
+                self._end(replace(outcome, job=given[outcome.job]))
+                bar.set_postfix_str(f"{len(self.failed)} failed" if self.failed else "", refresh=False)
                 bar.update()
                 if time.monotonic() - self._recorded > OFTEN:
                     self.record()
@@ -77,40 +87,54 @@ class Launch:
         """The job as it is run: with as many seeds at once as it has cores."""
         return replace(job, command=f"{job.command} --workers {self.workers}") if job.kind == "train" else job
 
-    def _end(self, outcome: Outcome, bar: Any) -> None:
+    def _end(self, outcome: Outcome) -> None:
         job = outcome.job
         if outcome.how == "done":
             self.ran += 1
             self.unrecorded.append(job)
-            return
-        tqdm.write(f"{job.name}: {outcome.reason}", file=sys.stderr)
-        bar.set_postfix_str(f"{len(self.failed) + 1} failed")
-        if outcome.how == "failed" or job.kind not in CELLS or not self._write_ending(outcome):
-            self.failed[job.name] = outcome.reason
+        elif outcome.how != "failed" and job.kind in CELLS and self._write_ending(outcome):
+            self.stopped += 1
+            self.unrecorded.append(job)
+            tqdm.write(f"{job.name}: {outcome.reason}", file=sys.stderr)
+        else:
+            self._fail(job, f"{outcome.reason} ({log_of(job, NOTES)})")
+
+    def _fail(self, job: Job, reason: str) -> None:
+        """The job stays stale, and the launch ends with exit status 1."""
+        self.failed[job.name] = reason
+        tqdm.write(f"{job.name}: {reason}", file=sys.stderr)
 
     def _write_ending(self, outcome: Outcome) -> bool:
         """Has the stage itself write how its cell ended, which is a result like any other; whether it could."""
-        from benchmarks.launch import watching
-
         status = "out of memory" if outcome.how == "too big" else "failed"
-        ended = replace(
-            outcome.job, command=f"{outcome.job.command} --stopped {shlex.quote(f'{status}: {outcome.reason}')}"
-        )
-        log = log_of(outcome.job, NOTES).read_bytes() if log_of(outcome.job, NOTES).exists() else b""
+        said = shlex.quote(f"{status}: {outcome.reason}")
+        ended = replace(outcome.job, command=f"{outcome.job.command} --stopped {said}")
+        log = log_of(outcome.job, Path.cwd() / NOTES)
+        text = log.read_bytes() if log.exists() else b""
         written = watching.run(ended, Path.cwd(), Limits(), Path.cwd() / NOTES)
-        log_of(outcome.job, NOTES).write_bytes(log)  # what the cell said, not what wrote its ending
         if written.how == "done":
-            self.unrecorded.append(outcome.job)
+            log.write_bytes(text)  # what the cell said, not what wrote its ending
         return written.how == "done"
 
     def record(self) -> None:
         """Records what waits for it."""
         jobs, self.unrecorded = self.unrecorded, []
         self._recorded = time.monotonic()
-        for refused in self.pipeline.record(jobs) if jobs else ():
-            name, _, reason = refused.rpartition(": ")
+        for name, reason in self.pipeline.record(jobs).items():
             self.failed[name] = reason
-            tqdm.write(refused, file=sys.stderr)
+            tqdm.write(f"{name}: {reason}", file=sys.stderr)
+
+    def summary(self) -> str:
+        """How many stages ended how."""
+        counts = {
+            "ran": self.ran,
+            "stopped and recorded so": self.stopped,
+            "had ended before": self.found,
+            "failed": len(self.failed),
+        }
+        kept = len(self.pipeline.stages) - sum(counts.values())
+        said = [f"{count} {how}" for how, count in counts.items() if count or how == "ran"]
+        return f"{len(self.pipeline.stages)} stages: {', '.join(said)}, {kept} up to date"
 
 
 def main() -> None:
@@ -121,7 +145,13 @@ def main() -> None:
     limits = Limits(options.time_limit, int(options.memory_limit * 2**30) if options.memory_limit else None)
     pipeline = Pipeline(options.targets)
     with pipeline.held(), ended_by_signal(), ExitStack() as started:
-        start = cache(lambda: started.enter_context(connected(options.address, share)))
+
+        @cache
+        def start() -> Cluster:
+            cluster = started.enter_context(connected(options.address, share))
+            started.enter_context(ended_by_signal())  # Ray has put a handler of its own in its place
+            return cluster
+
         launch = Launch(pipeline, start, limits, max(1, int(share.cpus)))
         if options.address is not None:
             start()  # an address that does not answer is said, even where nothing is stale
@@ -130,12 +160,7 @@ def main() -> None:
                 launch.wave(wave)
         finally:
             launch.record()
-    total = len(pipeline.stages)
-    kept = total - launch.ran - launch.found - len(launch.failed)
-    before = f", {launch.found} had ended before" if launch.found else ""
-    print(f"{total} stages: {launch.ran} ran{before}, {kept} up to date, {len(launch.failed)} failed")
-    for name, reason in launch.failed.items():
-        print(f"{name}: {reason}", file=sys.stderr)
+    print(launch.summary())
     if launch.failed:
         sys.exit(1)
 
@@ -143,7 +168,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     """The options of a launch."""
     made = argparse.ArgumentParser(prog="python -m benchmarks.launch", description="Run what is stale, on Ray.")
-    made.add_argument("targets", nargs="*", help="stages or dvc.yaml files, as of `dvc repro` (default: all)")
+    made.add_argument("targets", nargs="*", help="stages or dvc.yaml files, as of `dvc repro` (default: dvc.yaml)")
     made.add_argument("--address", help="head of a running Ray cluster, host:port, or auto (default: this machine)")
     made.add_argument("--cpus-per-cell", type=_positive, default=1.0, metavar="N", help="cores of a cell (default: 1)")
     made.add_argument(
@@ -155,20 +180,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
-    if not number > 0:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} found, wanted a positive number")
     return number
 
 
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a launch as Ctrl-C does: what had finished is recorded."""
+    """SIGTERM and SIGHUP end a launch as Ctrl-C does: what had finished is recorded. `nohup` stays in force."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

@@ -28,22 +28,28 @@ class Share:
 @contextmanager
 def connected(address: str | None, share: Share) -> Iterator["Cluster"]:
     """The cluster at `address` (host:port, or auto), or one of this machine's own that ends with the launch."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's makers
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a job without a GPU sees what the machine has
     try:
         import ray
     except ImportError as error:
         raise LaunchError("launching needs Ray: pip install -c constraints.txt ray, or run it with tox") from error
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a job without a GPU sees what the machine has
     _answers(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     try:
         if address is None:
-            ray.init(num_cpus=len(os.sched_getaffinity(0)), object_store_memory=STORE, **quiet)
+            # "local": with None it would join a cluster that someone else has started here
+            ray.init(address="local", num_cpus=len(os.sched_getaffinity(0)), object_store_memory=STORE, **quiet)
         else:
             quiet.pop("include_dashboard")
             ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises a plain one where a start takes too long
         said = " ".join(str(error).split())[:200]
-        raise LaunchError(f"--address {address}: no cluster answers ({said})") from error
+        if address is None:
+            raise LaunchError(f"Ray cannot start here ({said})") from error
+        # Ray sends its token to an address only when told to; `ray start` asks for one wherever it finds one
+        hint = "is a Ray head there? if it asks for a token, set RAY_AUTH_MODE=token here as well"
+        raise LaunchError(f"--address {address}: no cluster answers ({said}); {hint}") from error
     try:
         cluster = Cluster(ray, share)
         nodes = f"{cluster.nodes} node{'s' * (cluster.nodes != 1)}"
@@ -55,7 +61,7 @@ def connected(address: str | None, share: Share) -> Iterator["Cluster"]:
 
 def _answers(address: str | None) -> None:
     """LaunchError where nothing listens at the address; Ray itself would try for minutes."""
-    if address in (None, "auto", "local"):
+    if address in (None, "auto"):
         return
     assert address is not None  # noqa: S101
     host, _, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
@@ -72,28 +78,31 @@ class Cluster:
     def __init__(self, ray: Any, share: Share) -> None:
         self.ray, self.share = ray, share
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        most = {what: max((node.get(what, 0.0) for node in nodes), default=0.0) for what in ("CPU", "GPU")}
         for what, wanted, option in (("CPU", share.cpus, "cpus"), ("GPU", share.gpus, "gpus")):
-            if wanted > most[what]:
-                found = f"{most[what]:g} {what}s on the greatest node"
+            most = max((node.get(what, 0.0) for node in nodes), default=0.0)
+            if wanted > most:
+                found = f"{most:g} {what}s on the greatest node"
                 raise LaunchError(f"--{option}-per-cell {wanted:g}: {found}; ask for fewer, or another cluster")
-        self.cores = int(min(node.get("CPU", 0.0) for node in nodes if node.get("CPU")))
-        fits = [node.get("CPU", 0.0) // share.cpus if share.cpus else float("inf") for node in nodes]
-        if share.gpus:
-            fits = [min(fit, node.get("GPU", 0.0) // share.gpus) for fit, node in zip(fits, nodes, strict=True)]
-        self.slots, self.nodes = int(sum(fits)), len(nodes)
+        fits = [_fits(node, share) for node in nodes]
+        if not any(fits):
+            found = f"no node has {share.gpus:g} GPUs and {share.cpus:g} CPUs"
+            raise LaunchError(f"--gpus-per-cell {share.gpus:g}: {found}; ask for fewer, or another cluster")
+        self.slots, self.nodes = sum(fits), len(nodes)
+        # of the greatest nodes that would do: with fewer cores asked for, two jobs could share one
+        self.cores = max(node["CPU"] for node, fit in zip(nodes, fits, strict=True) if fit)
 
     def run(self, jobs: Sequence[Job], folder: Path, limits: Limits, notes: Path, alone: bool) -> Iterator[Outcome]:
         """The outcomes as they come; a job that is killed, or whose node is lost, is started again.
 
-        alone: one job a node at a time, with all its cores: what is measured must not be disturbed.
+        alone: one job a node at a time, with all cores of the greatest nodes: what is measured must not be disturbed.
         """
         cpus, gpus = (self.cores, self.share.gpus) if alone else (self.share.cpus, self.share.gpus)
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
         task = self.ray.remote(watching.run).options(
             num_cpus=cpus,
             num_gpus=gpus,
             max_retries=0,  # ours count what is killed inside a worker, too
-            runtime_env={"env_vars": {"PYTHONPATH": str(folder), "PATH": os.environ["PATH"]}},
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(paths), "PATH": os.environ["PATH"]}},
         )
         tried = dict.fromkeys(jobs, 0)
         waiting: dict[Any, Job] = {}
@@ -118,12 +127,19 @@ class Cluster:
         try:
             outcome: Outcome = self.ray.get(reference)
         except errors.OutOfMemoryError as error:
-            return Outcome(job, "too big", 0.0, f"its node ran out of memory ({_line(error)})")
+            return Outcome(job, "too big", f"its node ran out of memory ({_line(error)})")
         except errors.RayTaskError as error:
-            return Outcome(job, "failed", 0.0, _line(error))
+            return Outcome(job, "failed", _line(error))
         except errors.RayError as error:  # its worker or its node was lost
-            return Outcome(job, "killed", 0.0, _line(error))
+            return Outcome(job, "killed", _line(error))
         return outcome
+
+
+def _fits(node: dict[str, float], share: Share) -> int:
+    """How many jobs a node can take at once."""
+    of_cpus = node.get("CPU", 0.0) / share.cpus
+    of_gpus = node.get("GPU", 0.0) / share.gpus if share.gpus else of_cpus
+    return int(min(of_cpus, of_gpus) + 1e-9)  # 1 / 0.1 is a little less than ten
 
 
 def _line(error: Exception) -> str:

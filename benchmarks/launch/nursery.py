@@ -24,7 +24,8 @@ from typing import Any
 def main() -> None:
     """Serves one job after another until standard input is closed; a job that is running then is killed."""
     module = sys.argv[1]
-    importlib.import_module(module)
+    with suppress(BaseException):  # what it raises, it raises again in the job, and into its log
+        importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w", buffering=1)  # what a child prints goes to its log, never in between
     alive, held = os.pipe()  # the far end closes when this process ends, however that comes
     ended, wake = os.pipe()
@@ -81,9 +82,9 @@ def _become(module: str, job: dict[str, Any], alive: int) -> None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the process's own
         sys.stdout, sys.stderr = (open(d, "w", buffering=1, closefd=False) for d in (1, 2))  # noqa: SIM115
         sys.argv = [module, *job["argv"]]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # that the module is imported already is what we are for
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        # that the module is imported already is what we are for
+        warnings.filterwarnings("ignore", ".* found in sys.modules after import of package", RuntimeWarning)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as end:
         if isinstance(end.code, str):

@@ -7,20 +7,29 @@ Only the launching machine comes here, and it holds DVC's lock all the while: no
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import os
+import shutil
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+import psutil
 from dvc.exceptions import DvcException
+from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import get_active_graph, plan_repro
+from dvc.stage.cache import RunCacheNotFoundError
+from dvc.stage.serialize import to_lockfile
+from dvc.utils.serialize import modify_yaml
 
-from benchmarks.files import writing
-from benchmarks.launch.watching import Job, note_of, noted
+from benchmarks.files import replacing, writing
+from benchmarks.launch.watching import Job, digest, note_of, noted, parsed
 from benchmarks.settings import SettingsError
 
-NOTES = Path(".launch")  # logs, notes of what is done, copies of lock files that are being written
-COPIES = NOTES / "locks"
+NOTES = Path(".launch")  # logs, and notes of what is done and not recorded yet
+ALL = ("dvc.yaml",)  # what `dvc repro` runs: its stages, and all they depend on
 
 
 class LaunchError(SettingsError):
@@ -28,7 +37,7 @@ class LaunchError(SettingsError):
 
 
 class Pipeline:
-    """The stages of the project in the current folder, or those that `targets` name and all they depend on."""
+    """The stages of the project in the current folder that `dvc repro TARGETS` would look at, in its order."""
 
     def __init__(self, targets: Sequence[str] = ()) -> None:
         for name in ("dvc", "dvc.stage.run", "dvc.output", "dvc.dvcfile"):
@@ -37,121 +46,165 @@ class Pipeline:
             self.repo = Repo(".")
         except DvcException as error:
             raise LaunchError(f"no DVC project here ({_first(error)}); run it in the project's root") from error
-        self.targets = targets
+        self.targets = targets or ALL
         self.stages: dict[str, Any] = {}
+        self._known: dict[str, set[str]] = {}  # lock file -> the entries it had before this launch
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds DVC's lock; LaunchError where another launch or DVC command does. Mends what a killed one left."""
-        from dvc.lock import LockError
-
+        """Holds DVC's lock; LaunchError where another launch or DVC command is at work."""
         try:
             with lock_repo(self.repo):
-                restored = restore_locks()
-                if restored:
-                    print(f"the last recording was interrupted: {', '.join(restored)} taken back")
+                self._alone()
                 self._load()
                 yield
         except LockError as error:
             found = "another launch or DVC command is at work in this folder"
             raise LaunchError(f"{found}; wait for it, or stop it") from error
+        except DvcException as error:
+            raise LaunchError(_first(error)) from error
+
+    def _alone(self) -> None:
+        """LockError where a `dvc repro` runs a stage, for which it gives its lock away."""
+        path = Path(self.repo.tmp_dir) / "rwlock"
+        try:
+            entries = json.loads(path.read_text() or "{}").get("write", {}).values() if path.exists() else ()
+            holders = {int(entry["pid"]) for entry in entries}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            found = f"{path.relative_to(Path.cwd())}: damaged, by a DVC command that was killed"
+            raise LaunchError(f"{found}; remove it where no other is at work") from error
+        if any(psutil.pid_exists(pid) for pid in holders - {os.getpid()}):
+            raise LockError(str(path))
 
     def _load(self) -> None:
         import networkx as nx
 
-        try:
-            graph = self.repo.index.graph
-            chosen = [stage for target in self.targets for stage in self.repo.stage.collect(target)]
-        except DvcException as error:
-            raise LaunchError(_first(error)) from error
-        wanted = set(graph) if not self.targets else set().union(*({s} | nx.descendants(graph, s) for s in chosen))
-        self.stages = {stage.addressing: stage for stage in nx.dfs_postorder_nodes(graph) if stage in wanted}
-        self._upstream = {s.addressing: {up.addressing for up in nx.descendants(graph, s)} for s in wanted}
+        graph = get_active_graph(self.repo.index.graph)
+        chosen = [stage for target in self.targets for stage in self.repo.stage.collect(target)]
+        planned = plan_repro(graph, chosen) if chosen else []
+        self.stages = {stage.addressing: stage for stage in planned}
+        self._upstream = {s.addressing: {up.addressing for up in nx.descendants(graph, s)} for s in planned}
 
     def kinds(self) -> set[str]:
         """The names of stages, without their cells."""
         return {_kind(stage) for stage in self.stages.values()}
 
-    def stale(self, kinds: set[str]) -> list[Job]:
-        """The stages of these kinds that `dvc repro` would run, none before what it needs."""
-        return [
-            self._job(stage)
-            for stage in self.stages.values()
-            if _kind(stage) in kinds and not stage.frozen and stage.cmd and stage.changed()
-        ]
+    def stale(self, kinds: Set[str], but: Set[str] = frozenset()) -> tuple[list[Job], bool]:
+        """The stages of these kinds that `dvc repro` would run now, and whether others wait for them; none of `but`."""
+        names = [name for name, stage in self.stages.items() if _kind(stage) in kinds and name not in but]
+        found = {name for name in names if self._is_stale(self.stages[name])}
+        ready = [name for name in names if name in found and not self._upstream[name] & found]
+        digests: dict[str, str | None] = {}  # of files on which many stages depend
+        jobs = [self._job(self.stages[name], digests) for name in ready]
+        return jobs, any(self._upstream[name] & set(ready) for name in names)
 
-    def hindered(self, job: Job, unfinished: set[str]) -> str | None:
-        """Why a stale stage cannot be run: what it depends on is not there, or is `unfinished` itself."""
+    @staticmethod
+    def _is_stale(stage: Any) -> bool:
+        return bool(stage.cmd and not stage.frozen and stage.changed())
+
+    def hindered(self, job: Job, unfinished: Set[str]) -> str | None:
+        """Why a stale stage cannot be run: its command, or what it depends on is not there, or is `unfinished`."""
+        try:
+            parsed(job.command)
+        except ValueError as error:
+            return str(error)
         missing = [dep.def_path for dep in self.stages[job.name].deps if not dep.exists]
         waits = sorted(self._upstream[job.name] & unfinished)
         if waits:
             return f"needs {waits[0]}"
         return f"needs {missing[0]}, which is not there" if missing else None
 
-    def _job(self, stage: Any) -> Job:
+    def _job(self, stage: Any, digests: dict[str, str | None]) -> Job:
         command = stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd)
-        return Job(stage.addressing, _kind(stage), " ".join(command.split()), _inputs(stage))
+        files = []
+        for dep in stage.deps:
+            path = _path(dep)
+            if not hasattr(dep, "read_params") and path not in digests:
+                digests[path] = digest(Path(path)) if Path(path).is_file() else None
+            if digests.get(path):
+                files.append((path, str(digests[path])))
+        outs = tuple(_path(out) for out in stage.outs if not out.persist)
+        return Job(
+            stage.addressing, _kind(stage), " ".join(command.split()), _inputs(stage), tuple(sorted(files)), outs
+        )
 
-    def clear(self, jobs: Sequence[Job]) -> None:
-        """Removes what the jobs will write, as DVC does before it runs a stage."""
-        for job in jobs:
-            for out in self.stages[job.name].outs:
-                with writing(Path(out.fs_path)):
-                    out.remove(ignore_remove=False)
+    def check_writable(self, jobs: Sequence[Job]) -> None:
+        """OSError, which names the file, where what the jobs are to write could not be written."""
+        folders = {}
+        for path in (Path(out) for job in jobs for out in job.outs):
+            folders.setdefault(next(parent for parent in path.parents if parent.exists()), path)
+        for folder, path in folders.items():
+            with writing(path), TemporaryFile(dir=folder):
+                pass
 
-    def record(self, jobs: Sequence[Job]) -> list[str]:
-        """Records in DVC's lock files and cache that the jobs ran; the reasons why some could not be."""
-        files: dict[str, list[Any]] = {}
-        refused = []
+    def restored(self, job: Job) -> bool:
+        """Whether DVC's cache had what the job would write; it is in its place then, as `dvc repro` would put it."""
+        stage = self.stages[job.name]
+        if _loose(stage):  # DVC keeps no run of such a stage
+            return False
+        try:
+            with writing(Path(job.name)):
+                stage.remove_outs()
+            self.repo.stage_cache.restore(stage)
+        except RunCacheNotFoundError:
+            return False
+        return all(out.exists for out in stage.outs)
+
+    def record(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """Records in DVC's lock files and cache that the jobs ran; of those that could not be: why, by their names."""
+        files: dict[Path, list[Any]] = {}
+        refused = {}
         recorded = []
         for job in jobs:
             stage = self.stages[job.name]
             if _inputs(stage) != job.inputs:
-                refused.append(f"{job.name}: what it depends on was changed while it ran")
+                refused[job.name] = "what it depends on was changed while it ran; launch again"
+                note_of(job, NOTES).unlink(missing_ok=True)
                 continue
             try:
-                stage.save()
+                stage.save(run_cache=not _loose(stage))
                 stage.commit()
             except (DvcException, OSError) as error:
-                refused.append(f"{job.name}: {_first(error)}")
+                refused[job.name] = _first(error)
                 continue
-            files.setdefault(stage.path, []).append(stage)
+            files.setdefault(Path(stage.path).with_suffix(".lock"), []).append(stage)
             recorded.append(job)
-        for path, stages in files.items():
-            with _kept(Path(path).with_suffix(".lock")):
-                stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+        for lock, stages in files.items():
+            self._write(lock, stages)
         for job in recorded:
             note_of(job, NOTES).unlink(missing_ok=True)
         return refused
 
+    def _write(self, lock: Path, stages: Sequence[Any]) -> None:
+        """Writes entries into a lock file: whole or not at all, and in the order in which `dvc repro` would have."""
+        lock = lock.relative_to(Path.cwd())
+        with replacing(lock) as temporary:
+            if lock.exists():
+                shutil.copyfile(lock, temporary)
+            with modify_yaml(temporary) as content:
+                content.setdefault("schema", "2.0")
+                entries = content.setdefault("stages", {})
+                known = self._known.setdefault(str(lock), set(entries))
+                for stage in stages:
+                    entries.update(to_lockfile(stage))
+                here = [s.name for s in self.stages.values() if Path(s.path).with_suffix(".lock") == lock.absolute()]
+                for name in here:
+                    if name in entries and name not in known:
+                        entries[name] = entries.pop(name)
+
     def done_before(self, job: Job) -> bool:
         """Whether the job was done, with what it depends on now, by a launch that could not record it any more."""
-        return noted(job, NOTES) and all(out.exists for out in self.stages[job.name].outs)
+        return noted(job, Path.cwd(), NOTES)
 
 
-def restore_locks() -> list[str]:
-    """Takes back lock files whose writing was interrupted; their names."""
-    names = []
-    for copy in sorted(COPIES.glob("*")) if COPIES.is_dir() else ():
-        with suppress(ValueError, KeyError):  # a copy that was cut short was not acted on yet
-            kept = json.loads(copy.read_text())
-            lock = Path(kept["path"])
-            lock.unlink(missing_ok=True) if kept["text"] is None else lock.write_text(kept["text"])
-            names.append(kept["path"])
-        copy.unlink()
-    return names
+def _loose(stage: Any) -> bool:
+    """Whether some of what a stage writes is not kept in DVC's cache; `Stage.run` asks the same."""
+    return any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
 
 
-@contextmanager
-def _kept(lock: Path) -> Iterator[None]:
-    """Keeps a copy of a lock file while it is written, which DVC does in place."""
-    copy = COPIES / hashlib.sha256(str(lock).encode()).hexdigest()[:16]
-    text = lock.read_text() if lock.exists() else None
-    with writing(copy):
-        COPIES.mkdir(parents=True, exist_ok=True)
-        copy.write_text(json.dumps({"path": str(lock.relative_to(Path.cwd())), "text": text}))
-    yield
-    copy.unlink()
+def _path(of: Any) -> str:
+    """Where an output or a dependency lies, seen from the project's root."""
+    return os.path.relpath(of.fs_path)
 
 
 def _kind(stage: Any) -> str:

@@ -1,8 +1,10 @@
 """What a Ray worker does: runs one job in a process of its own, watched for its time and its memory."""
 
+import hashlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from select import select
 from typing import Any, Literal
 
 import psutil
+
+from benchmarks.files import replacing, writing
 
 LOOK = 0.2  # seconds between two looks at the memory that a job takes
 DEVICES = ("CUDA_VISIBLE_DEVICES",)
@@ -32,87 +36,104 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """One stage to run. `inputs` is a digest of what it depends on: what is recorded must be what was run."""
+    """One stage to run. What is recorded must be what was run: `inputs` and `files` say what it is to be run with."""
 
     name: str
     kind: str  # the stage's name without the cell
     command: str
-    inputs: str
+    inputs: str  # a digest of its command and of all it depends on, as DVC sees them
+    files: tuple[tuple[str, str], ...] = ()  # the files among them, each with a digest of its bytes
+    outs: tuple[str, ...] = ()  # what it writes, and what goes before it starts
 
     @property
     def file_name(self) -> str:
         """A name for the job's files: pipelines/events/dvc.yaml:train@quick-lif -> train@events-quick-lif."""
         path, _, stage = self.name.rpartition(":")
         kind, _, item = stage.partition("@")
-        dataset = Path(path).parent.name
-        return "-".join([f"{kind}@{dataset}" if dataset else kind, *([item] if item else [])]).replace("/", "_")
+        name = f"{kind}@{Path(path).parent.name}-{item}".removesuffix("-") if path else stage
+        return name.replace("/", "_")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, after how long, and what its log ends with."""
+    """How a job ended, and why where it is not done, with what its log ends with."""
 
     job: Job
     how: How
-    seconds: float
     reason: str = ""
-    host: str = ""
 
 
 class Nursery:
     """A running `benchmarks.launch.nursery` of one module."""
 
     def __init__(self, module: str, folder: Path) -> None:
-        self.module = module
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.launch.nursery", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
+            bufsize=0,
             cwd=folder,
         )
+        self._said = b""
 
     def ask(self, job: dict[str, Any]) -> None:
         assert self.process.stdin is not None  # noqa: S101
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
+        self.process.stdin.write(json.dumps(job).encode() + b"\n")
 
     def answer(self, seconds: float | None) -> dict[str, Any] | None:
         """The next answer, None where none came within `seconds`; EOFError where the nursery has ended."""
         out = self.process.stdout
         assert out is not None  # noqa: S101
-        if not select([out], [], [], seconds)[0]:
-            return None
-        line = out.readline()
-        if not line:
-            raise EOFError
+        while b"\n" not in self._said:  # two answers may come at once, and `select` sees what is still in the pipe only
+            if not select([out], [], [], seconds)[0]:
+                return None
+            said = os.read(out.fileno(), 1 << 16)
+            if not said:
+                raise EOFError
+            self._said += said
+        line, _, self._said = self._said.partition(b"\n")
         return dict(json.loads(line))
 
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
 
 
-_nurseries: dict[str, Nursery] = {}  # of this worker process, one a module
+_nurseries: dict[tuple[str, Path], Nursery] = {}  # of this worker process, one a module
 
 
 def run(job: Job, folder: Path, limits: Limits, notes: Path) -> Outcome:
     """Runs `job` in `folder`; what it prints goes to a log in `notes`, and so does a note where it is done.
 
-    A note outlives the launcher: a job that ended while nobody was left to record it is not run again.
+    What an earlier run of it has written goes first, as DVC has it. A note outlives the launcher: a job that ended
+    while nobody was left to record it is not run again.
     """
     if not folder.is_dir():
-        return Outcome(job, "failed", 0.0, f"{folder}: not on {os.uname().nodename}; the nodes must share it")
-    log, start = log_of(job, notes), time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
+        return Outcome(job, "failed", f"{folder}: not on {os.uname().nodename}; the nodes must share it")
+    log = log_of(job, notes)
+    try:
+        with writing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_bytes(b"")
+        if (other := _changed(job, folder)) is not None:
+            return Outcome(job, "failed", f"{other} was changed since the launch looked at it; launch again")
+        for out in job.outs:
+            _remove(folder / out)
+    except OSError as error:
+        return Outcome(job, "failed", str(error))
     how, reason = _run(job, folder, limits, log)
-    seconds = time.monotonic() - start
+    if how == "done" and (other := _changed(job, folder)) is not None:
+        how, reason = "failed", f"{other} was changed while it ran; launch again"
     if how == "done":
-        write_note(job, notes, seconds)
+        with suppress(OSError):  # only a launcher that dies now would have needed it
+            write_note(job, folder, notes)
     elif how in ("failed", "killed"):
         reason = f"{reason}; log: {tail(log)}"
-    return Outcome(job, how, seconds, reason, os.uname().nodename)
+    return Outcome(job, how, reason)
 
 
 def log_of(job: Job, notes: Path) -> Path:
@@ -125,36 +146,78 @@ def note_of(job: Job, notes: Path) -> Path:
     return notes / "done" / f"{job.file_name}.json"
 
 
-def write_note(job: Job, notes: Path, seconds: float) -> None:
-    """Says that `job` is done with the inputs it was given."""
-    note = note_of(job, notes)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({"inputs": job.inputs, "seconds": seconds}))
-    temporary.replace(note)
+def write_note(job: Job, folder: Path, notes: Path) -> None:
+    """Says that `job` is done with the inputs it was given, and what it has written."""
+    note = {"inputs": job.inputs, "outs": {out: digest(folder / out) for out in job.outs}}
+    with replacing(note_of(job, notes)) as temporary:
+        temporary.write_text(json.dumps(note))
 
 
-def noted(job: Job, notes: Path) -> bool:
-    """Whether `job` was done with just these inputs, and not recorded since."""
-    with suppress(OSError, ValueError):
-        return bool(json.loads(note_of(job, notes).read_text())["inputs"] == job.inputs)
-    return False
+def noted(job: Job, folder: Path, notes: Path) -> bool:
+    """Whether `job` was done with just these inputs, was not recorded since, and what it wrote is as it was."""
+    try:
+        note = json.loads(note_of(job, notes).read_text())
+        return bool(note == {"inputs": job.inputs, "outs": {out: digest(folder / out) for out in job.outs}})
+    except (OSError, ValueError):
+        return False
+
+
+def digest(path: Path) -> str | None:
+    """A digest of the bytes of a file, or of the names and bytes in a folder; None where nothing is there."""
+    if path.is_dir():
+        names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+        content = json.dumps([[name, digest(path / name)] for name in names]).encode()
+        return hashlib.sha256(content).hexdigest()
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tail(log: Path) -> str:
     """The last lines of a log as one; of a progress bar, which returns without a new line, only its end."""
     with suppress(OSError):
-        lines = [line.rpartition("\r")[2].strip() for line in log.read_text(errors="replace").splitlines()[-50:]]
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16)))
+            text = file.read().decode(errors="replace")
+        lines = [line.rstrip("\r").rpartition("\r")[2].strip() for line in text.split("\n")]
         return " | ".join([line for line in lines if line][-LAST:])[-600:] or "nothing"
     return "nothing"
 
 
+def parsed(command: str) -> tuple[str, list[str]]:
+    """The module and the arguments of `python -m MODULE ARGUMENTS`; ValueError for another command."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        by_shell = any(set(word) <= set("();<>|&") for word in lexer)  # which nothing here would understand
+        words = shlex.split(command)
+    except ValueError:  # a quotation that does not end
+        by_shell, words = True, []
+    if by_shell or words[:2] != ["python", "-m"] or len(words) < 3:
+        raise ValueError(f"{command!r}: wanted `python -m MODULE ...`; run such a stage with `dvc repro`")
+    return words[2], words[3:]
+
+
+def _changed(job: Job, folder: Path) -> str | None:
+    """The first file that is not as the job is to be run with."""
+    return next((path for path, wanted in job.files if digest(folder / path) != wanted), None)
+
+
+def _remove(path: Path) -> None:
+    with writing(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def _run(job: Job, folder: Path, limits: Limits, log: Path) -> tuple[How, str]:
     """How the job ended, and why where it is not done."""
-    module, argv = _module(job.command)
-    nursery = _nurseries.get(module)
+    module, argv = parsed(job.command)
+    nursery = _nurseries.get((module, folder))
     if nursery is None or nursery.process.poll() is not None:
-        nursery = _nurseries[module] = Nursery(module, folder)
+        nursery = _nurseries[module, folder] = Nursery(module, folder)
     devices = {name: os.environ[name] for name in DEVICES if name in os.environ}  # which Ray sets for each task
     message = {"argv": argv, "folder": str(folder), "log": str(log), "environment": devices}
     pid = 0
@@ -171,12 +234,13 @@ def _run(job: Job, folder: Path, limits: Limits, log: Path) -> tuple[How, str]:
                 return stopped
     except (EOFError, BrokenPipeError):
         _kill(pid)
-        del _nurseries[module]
-        return "killed", f"the process that imports {module} was killed, or failed to import it"
+        nursery.close()
+        del _nurseries[module, folder]
+        return "killed", f"the process that imports {module} was killed"
     except BaseException:  # Ray takes the task back
         _kill(pid)
         nursery.close()
-        del _nurseries[module]
+        del _nurseries[module, folder]
         raise
     status = int(answer["status"])
     if status == 0:
@@ -184,14 +248,6 @@ def _run(job: Job, folder: Path, limits: Limits, log: Path) -> tuple[How, str]:
     if status < 0:
         return "killed", f"killed by {signal.Signals(-status).name}"
     return "failed", f"exit status {status}"
-
-
-def _module(command: str) -> tuple[str, list[str]]:
-    """The module and the arguments of `python -m MODULE ARGUMENTS`; ValueError for another command."""
-    words = shlex.split(command)
-    if words[:2] != ["python", "-m"] or len(words) < 3:
-        raise ValueError(f"{command!r}: wanted `python -m MODULE ...`; run such a stage with `dvc repro`")
-    return words[2], words[3:]
 
 
 def _beyond(pid: int, limits: Limits, seconds: float) -> tuple[How, str] | None:
