@@ -190,6 +190,37 @@ def head() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
+    """Launches in this process; without Ray where no address is given."""
+    import standin_project
+
+    from benchmarks.launch import __main__ as launching
+    from benchmarks.launch import watching
+
+    def run(project: Any, *options: str) -> Done:
+        monkeypatch.chdir(project.folder)
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # the stages' `python`
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.setattr(sys, "argv", ["launch", *options])
+        if "--address" not in options:
+            monkeypatch.setattr(launching, "connected", standin_project.direct)
+        capsys.readouterr()
+        try:
+            command.run(launching.main)
+        except SystemExit as end:
+            out, err = capsys.readouterr()
+            return Done(
+                [], end.code if isinstance(end.code, int) else 1, out, err + f"{end.code}\n" * isinstance(end.code, str)
+            )
+        return Done([], 0, *capsys.readouterr())
+
+    yield run
+    for nursery in watching._nurseries.values():
+        nursery.close()
+    watching._nurseries.clear()
+
+
 REFUSES = """
 import sys
 

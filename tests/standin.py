@@ -36,31 +36,38 @@ def main() -> None:
     times.write_text(json.dumps({"start": start}))
     say(f"{options.name} starts")
     time.sleep(options.seconds)
-    behave(Path("behave") / options.name, options.reads)
+    behave(Path("behave") / options.name, options.reads, options.writes)
     read = hashlib.sha256(b"".join(Path(file).read_bytes() for file in options.reads)).hexdigest()
     write(options.writes, f"{options.name} {read}")
     times.write_text(json.dumps({"start": start, "end": time.monotonic()}))
 
 
-def behave(how: Path, reads: list[str]) -> None:
-    """What the file `how` says: wait, until it is gone; exit; die, or die-once; edit, what it depends on; full; eat."""
+def behave(how: Path, reads: list[str], writes: list[str]) -> None:
+    """Does what the file `how` says.
+
+    wait: until `how` is gone; family: the same, with a child; meet NAME: until that one has started; exit; slow; die;
+    edit: the last file it reads; full: writes more than it may.
+    """
     word = how.read_text() if how.exists() else ""
     if word == "exit":
         say("it went wrong")
         sys.exit(1)
-    if word == "die-once":
-        how.unlink()
-    if word.startswith("die"):
+    if word == "die":
         say("it dies")
         os.kill(os.getpid(), signal.SIGKILL)
+    if word == "slow":
+        time.sleep(1.5)
     if word == "edit":
         Path(reads[-1]).write_text("edited")
     if word == "full":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        write(writes, "x" * 8192)
     if word == "family":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     while word in ("wait", "family") and how.exists():
+        time.sleep(0.02)
+    while word.startswith("meet ") and not list(Path("times").glob(f"{word[5:]}.*")):
         time.sleep(0.02)
 
 

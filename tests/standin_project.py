@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ CELLS = ("a", "b", "c")
 # Here, since Ray reads it when it is first imported.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 MARK = "STANDIN_PROJECT"  # in the environment of all that a launch starts
 STAGES: dict[str, Any] = {
     "prepare": {
@@ -141,6 +143,16 @@ class Standins:
     def start_repro(self, *options: str) -> "subprocess.Popen[str]":
         return self._start("dvc", "repro", *options)
 
+    def reproduced(self) -> list[str]:
+        """The stages that `dvc repro`, in this process, has run."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            with Repo(".") as repo:
+                return [stage.addressing for stage in repo.reproduce()]
+        finally:
+            os.chdir(before)
+
     def repro(self, *options: str) -> Done:
         return ended(self.start_repro(*options))
 
@@ -151,17 +163,21 @@ class Standins:
         return subprocess.Popen(command, cwd=self.folder, env=environment, start_new_session=True, **pipes)
 
     def running(self) -> list[str]:
-        """The commands of all processes that launches of this project have started."""
+        """The commands of all processes that launches of this project have started.
+
+        But for two that see to nothing and outlive a killed cluster by most of a minute.
+        """
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get(MARK) == str(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
+                own = process.environ().get(MARK) == str(self.folder) or process.cwd() == str(self.folder)
+                if own and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
                     found.append(" ".join(process.cmdline())[:200])
-        return found
+        return [command for command in found if not command.startswith(AGENTS)]
 
     def all_gone(self) -> bool:
-        """Whether no process of this project runs any more, after a while at most."""
-        eventually(lambda: not self.running(), f"still there: {self.running()}")
+        """Whether no process of this project runs any more, after a few seconds at most."""
+        eventually(lambda: not self.running(), "some still run", seconds=15)
         return True
 
     def results(self) -> dict[str, bytes]:
@@ -216,11 +232,12 @@ def direct(*_: Any) -> Iterator[Direct]:
 @contextmanager
 def ray_head(cpus: int) -> Iterator[str]:
     """A Ray cluster of one node; its address. `ray stop` would end the clusters of others, too."""
-    port = 20000 + os.getpid() % 20000
+    port = _free_port()
     command = [
         str(Path(sys.executable).with_name("ray")),
         "start", "--head", "--block", f"--port={port}", f"--num-cpus={cpus}", "--num-gpus=0",
-        "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--object-store-memory={100 * 2**20}", f"--ray-client-server-port={port + 1}",
+        "--node-ip-address=127.0.0.1", f"--ray-client-server-port={_free_port()}", "--include-dashboard=false",
+        f"--object-store-memory={100 * 2**20}",
     ]  # fmt: skip
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -242,9 +259,13 @@ def ray_head(cpus: int) -> Iterator[str]:
         process.kill()
 
 
-def _listens(port: int) -> bool:
-    import socket
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
 
+
+def _listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -9,10 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import standin_project
 from conftest import Done, one_line_error, without
-from standin_project import CELLS, Standins, direct, lines
+from standin_project import CELLS, Standins, lines
 
-from benchmarks import command
 from benchmarks.launch import __main__ as launching
 from benchmarks.launch import watching
 from benchmarks.launch.engine import Cluster, Share
@@ -41,29 +41,6 @@ def reproduced(fresh: Standins, tmp_path_factory: pytest.TempPathFactory) -> Sta
 @pytest.fixture
 def project(reproduced: Standins, tmp_path: Path) -> Standins:
     return reproduced.copy(tmp_path / "project")
-
-
-@pytest.fixture
-def launch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """Launches in this process; without Ray where no address is given."""
-
-    def run(project: Standins, *options: str) -> Done:
-        monkeypatch.chdir(project.folder)
-        monkeypatch.setenv("PATH", project.environment()["PATH"])
-        monkeypatch.setattr(sys, "argv", ["launch", *options])
-        if "--address" not in options:
-            monkeypatch.setattr(launching, "connected", direct)
-        capsys.readouterr()
-        try:
-            command.run(launching.main)
-        except SystemExit as end:
-            out, err = capsys.readouterr()
-            return Done(
-                [], end.code if isinstance(end.code, int) else 1, out, err + f"{end.code}\n" * isinstance(end.code, str)
-            )
-        return Done([], 0, *capsys.readouterr())
-
-    return run
 
 
 def runs_nothing(project: Standins) -> bool:
@@ -117,7 +94,7 @@ def test_without_a_change_nothing_runs_and_no_cluster_starts(
 ) -> None:
     project.edit("a", "other")
     project.edit("a", "a")
-    monkeypatch.setattr(sys.modules[__name__], "direct", None)
+    monkeypatch.setattr(standin_project, "direct", None)
     assert launch(project).stdout == f"{len(ALL)} stages: 0 ran, {len(ALL)} up to date\n"
     assert project.ran() == []
 
@@ -232,9 +209,10 @@ def runs_nothing_of(project: Standins, target: str) -> bool:
 
 def test_measuring_is_alone_and_training_is_not(fresh: Standins, tmp_path: Path, launch: Here, head: str) -> None:
     project = fresh.copy(tmp_path / "project")
-    for stage in ("train", "measure", "dynamics"):
-        project.stages[stage]["cmd"] += " --seconds 0.7"
+    project.stages["measure"]["cmd"] += " --seconds 0.3"
     project.save()
+    project.behave("train-a", "meet train-b")
+    project.behave("train-b", "meet train-a")
     done = launch(project, "--address", head)
     assert done.returncode == 0, done.stderr
     assert "2 cells at once on 1 node" in done.stdout
@@ -246,7 +224,7 @@ def test_measuring_is_alone_and_training_is_not(fresh: Standins, tmp_path: Path,
         return [n for n, t in times.items() if n != name and t["start"] < own["end"] and own["start"] < t["end"]]
 
     assert all(beside(f"measure-{n}") == [] for n in CELLS)
-    assert any(beside(f"train-{n}") for n in CELLS)
+    assert "train-b" in beside("train-a")
     waves = [
         [times[name] for name in times if name.startswith(kind)]
         for kind in ("prepare", "train", "dynamics", "measure", "report")

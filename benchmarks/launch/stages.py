@@ -23,6 +23,7 @@ from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import modify_yaml
+from dvc_data.hashfile.hash import file_md5
 
 from benchmarks.files import replacing, writing
 from benchmarks.launch.watching import Job, digest, note_of, noted, parsed
@@ -148,7 +149,10 @@ class Pipeline:
             self.repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             return False
-        return all(out.exists for out in stage.outs)
+        if not all(out.exists for out in stage.outs):
+            return False
+        stage.save_outs()
+        return not _drop_corrupt(stage)
 
     def record(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Records in DVC's lock files and cache that the jobs ran; of those that could not be: why, by their names."""
@@ -163,6 +167,7 @@ class Pipeline:
                 continue
             try:
                 stage.save(run_cache=not _loose(stage))
+                _drop_corrupt(stage)
                 stage.commit()
             except (DvcException, OSError) as error:
                 refused[job.name] = _first(error)
@@ -200,6 +205,22 @@ class Pipeline:
 def _loose(stage: Any) -> bool:
     """Whether some of what a stage writes is not kept in DVC's cache; `Stage.run` asks the same."""
     return any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
+
+
+def _drop_corrupt(stage: Any) -> bool:
+    """Removes from DVC's cache what should hold a stage's outputs and does not; whether anything was.
+
+    DVC trusts files of its cache without looking, and a commit would put such a one in the place of a sound output.
+    """
+    found = False
+    for out in stage.outs:
+        entries = [out.hash_info, *(entry for _, _, entry in (out.obj if out.hash_info.isdir else ()))]
+        for entry in entries if out.use_cache else ():
+            path = Path(out.cache.oid_to_path(entry.value))
+            if path.exists() and file_md5(str(path), name=out.cache.hash_name) != entry.value.partition(".")[0]:
+                path.unlink()
+                found = True
+    return found
 
 
 def _path(of: Any) -> str:

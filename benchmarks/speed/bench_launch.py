@@ -1,0 +1,84 @@
+"""What launching costs: the wall time of a wave beside what its cells take, and recording at once beside one by one."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from benchmarks.launch.engine import Cluster, Share, connected
+from benchmarks.launch.stages import Pipeline
+from benchmarks.launch.watching import Job, Limits
+from benchmarks.speed.pairs import InTurn
+
+WORKERS = 2
+
+
+@pytest.fixture
+def cluster(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster of this machine's own, of two workers whatever it has."""
+    if not benchmark.enabled:
+        pytest.skip("timed only; the tests of launching start clusters enough")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(WORKERS)))
+    with connected(None, Share()) as started:
+        yield started
+
+
+@pytest.mark.benchmark(timer=time.perf_counter)  # the processor time is that of others
+def test_a_wave_of_cells(benchmark: Any, cluster: Cluster, tmp_path: Path) -> None:
+    """60 cells of a second on two workers, their start apart: at best 30 s."""
+    seconds, count = 1.0, 60
+    command = f"python -m timeit --number 1 --repeat 1 --setup 'import time' 'time.sleep({seconds})'"
+    root = Path(__file__).parents[2]
+
+    def wave(kind: str, size: int) -> list[str]:
+        jobs = [Job(f"{kind}@{number}", kind, command, "") for number in range(size)]
+        return [outcome.how for outcome in cluster.run(jobs, root, Limits(), tmp_path, alone=False)]
+
+    assert wave("first", WORKERS) == ["done"] * WORKERS  # the workers start
+    benchmark.group = "launching"
+    assert benchmark.pedantic(lambda: wave("cell", count), rounds=1) == ["done"] * count
+    ratio = benchmark.stats.stats.data[0] / (seconds * count / WORKERS)
+    benchmark.extra_info.update(reference="the cells' own time", ratio=round(ratio, 4))
+    benchmark.stats.name += f" {ratio:.4g} x the cells' own time"
+
+
+def test_recording(in_turn: InTurn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 cells of a project of 300 at once, beside one by one as `dvc repro` does it."""
+    cells, some, few = (300, 60, 6) if in_turn.timing else (4, 4, 2)
+    monkeypatch.chdir(tmp_path)
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    Repo.init(".", no_scm=True).close()
+    stage = {
+        "matrix": {"n": list(range(cells))},
+        "cmd": "python -m nothing ${item.n}",
+        "deps": ["shared.txt", "in/${item.n}.txt"],
+        "outs": [{"out/${item.n}.json": {"cache": False}}, "out/${item.n}.bin"],
+    }
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"cell": stage}}))
+    Path("shared.txt").write_text("shared")
+    for name in ("in/{}.txt", "out/{}.json", "out/{}.bin"):
+        for number in range(cells):
+            path = Path(name.format(number))
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(str(path))
+    pipeline = Pipeline()
+    with pipeline.held():
+        jobs, _ = pipeline.stale({"cell"})
+        assert len(jobs) == cells
+        assert pipeline.record(jobs) == {}  # the lock file has all its entries
+
+        def at_once() -> dict[str, str]:
+            return pipeline.record(jobs[:some])
+
+        def one_by_one() -> None:
+            for job in jobs[:few]:
+                pipeline.record([job])
+
+        assert in_turn("launching", at_once, one_by_one, "one by one", amount=some / few) == {}
+        assert pipeline.stale({"cell"}) == ([], False)
