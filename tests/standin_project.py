@@ -240,8 +240,8 @@ def ray_head(cpus: int) -> Iterator[str]:
         f"--object-store-memory={100 * 2**20}",
     ]  # fmt: skip
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=nowhere, stderr=nowhere)
     family: list[psutil.Process] = []
     try:
         eventually(lambda: _listens(port), "Ray did not start")

@@ -131,7 +131,7 @@ class Pipeline:
 
     def check_writable(self, jobs: Sequence[Job]) -> None:
         """OSError, which names the file, where what the jobs are to write could not be written."""
-        folders = {}
+        folders: dict[Path, Path] = {}
         for path in (Path(out) for job in jobs for out in job.outs):
             folders.setdefault(next(parent for parent in path.parents if parent.exists()), path)
         for folder, path in folders.items():
