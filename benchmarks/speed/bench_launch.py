@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.launch.stages import Pipeline
 from benchmarks.launch.watching import Job, Limits
 from benchmarks.speed.pairs import InTurn
 
+ROOT = Path(__file__).parents[2]
 WORKERS = 2
 
 
@@ -29,23 +31,59 @@ def cluster(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         yield started
 
 
+def note(benchmark: Any, ratio: float, reference: str) -> None:
+    """Puts a ratio of wall times where those of processor times are."""
+    benchmark.extra_info.update(reference=reference, ratio=round(ratio, 4))
+    benchmark.stats.name += f" {ratio:.4g} x {reference}"
+
+
 @pytest.mark.benchmark(timer=time.perf_counter)  # the processor time is that of others
 def test_a_wave_of_cells(benchmark: Any, cluster: Cluster, tmp_path: Path) -> None:
     """60 cells of a second on two workers, their start apart: at best 30 s."""
     seconds, count = 1.0, 60
     command = f"python -m timeit --number 1 --repeat 1 --setup 'import time' 'time.sleep({seconds})'"
-    root = Path(__file__).parents[2]
 
     def wave(kind: str, size: int) -> list[str]:
         jobs = [Job(f"{kind}@{number}", kind, command, "") for number in range(size)]
-        return [outcome.how for outcome in cluster.run(jobs, root, Limits(), tmp_path, alone=False)]
+        return [outcome.how for outcome in cluster.run(jobs, ROOT, Limits(), tmp_path, alone=False)]
 
     assert wave("first", WORKERS) == ["done"] * WORKERS  # the workers start
     benchmark.group = "launching"
     assert benchmark.pedantic(lambda: wave("cell", count), rounds=1) == ["done"] * count
     ratio = benchmark.stats.stats.data[0] / (seconds * count / WORKERS)
-    benchmark.extra_info.update(reference="the cells' own time", ratio=round(ratio, 4))
-    benchmark.stats.name += f" {ratio:.4g} x the cells' own time"
+    note(benchmark, ratio, "the cells' own time")
+
+
+@pytest.mark.benchmark(timer=time.perf_counter)
+def test_training_two_at_once(benchmark: Any, cluster: Cluster, tmp_path: Path) -> None:
+    """Four cells of the default profile, two at once beside one at a time: at best half the time; the same bytes."""
+    for part in ("benchmarks", "neurons", "datasets"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    command = "python -m benchmarks.{} --dataset moving_mnist"
+
+    def run(kind: str, *options: str, alone: bool = False) -> None:
+        jobs = [Job(f"{kind}@{option}", kind, f"{command.format(kind)} {option}", "") for option in options]
+        ended = list(cluster.run(jobs, tmp_path, Limits(), tmp_path / "notes", alone))
+        assert [outcome.how for outcome in ended] == ["done"] * len(jobs), ended
+
+    def train(alone: bool = False) -> dict[str, bytes]:
+        neurons = ("lif", "plif", "glif", "tclif")
+        run("train", *(f"--workers 1 --neuron {neuron}" for neuron in neurons), alone=alone)
+        made = {path: path.read_bytes() for path in tmp_path.glob("results/*/*/*/*") if path.name != "run.json"}
+        shutil.rmtree(tmp_path / "results")
+        return {str(path): content for path, content in made.items()}
+
+    run("prepare", "")
+    train()  # the workers import torch
+    start = time.perf_counter()
+    wanted = train(alone=True)
+    seconds = time.perf_counter() - start
+    benchmark.group = "launching"
+    found = benchmark.pedantic(train, rounds=1)
+    assert found == wanted
+    assert len(found) == 16
+    note(benchmark, benchmark.stats.stats.data[0] / seconds, "one at a time")
 
 
 def test_recording(in_turn: InTurn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
