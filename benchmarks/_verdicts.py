@@ -36,7 +36,7 @@ FLOOR = 0.01  # two seeds may lie close by chance, and their spread alone would 
 CEILING = 0.2  # one spoilt seed widens the interval as well: of two seeds, no interval would ever tell it
 CONFIDENCE = 0.95
 ALIKE = ("params", "parameters", "spiking")  # of accuracy.json: what makes two cells the same thing
-NOT_THE_MACHINE = ("format", "seconds")  # of run.json
+NOT_THE_MACHINE = ("format", "seconds", "workers")  # of run.json
 Pair = tuple[Any, Any]  # committed, rerun
 
 

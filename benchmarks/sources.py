@@ -148,10 +148,8 @@ def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield from ((alias.name, []) for alias in node.names)
 
 
-def main() -> None:
-    """Writes what every line, neuron, dataset and profile of params.yaml rests on, whole or not at all."""
-    command.parser("sources", "List what each cell's result rests on: files, and parts of params.yaml.").parse_args()
-    loaded = settings.load()
+def contents(loaded: Settings) -> dict[str, dict[str, Any]]:
+    """What every line, neuron, dataset and profile of params.yaml rests on, by the name of its file below OUT."""
     found = {line: of_line(loaded, line) for line in loaded.neurons}
     found |= {f"neurons/{name}": {"of": name, "files": _hashed(of(name))} for name in neurons.available()}
     for line in {*loaded.datasets, *datasets.available()}:
@@ -161,6 +159,13 @@ def main() -> None:
         for dataset, cell in cells.items():
             for part, values in of_cell(cell).items():
                 found[f"{PROFILES.name}/{profile}/{dataset}/{part}"] = {part: values}
+    return found
+
+
+def main() -> None:
+    """Writes what every line, neuron, dataset and profile of params.yaml rests on, whole or not at all."""
+    command.parser("sources", "List what each cell's result rests on: files, and parts of params.yaml.").parse_args()
+    found = contents(settings.load())
     with writing(OUT):
         OUT.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".sources.", dir=OUT.parent) as temporary:

@@ -56,7 +56,7 @@ def main() -> None:
         log = folder / f"seed{failed['seed']}.log"
         where = f" (traceback: {log})" if log.exists() else ""
         raise NeuronError(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']}{where}")
-    write_results(cell, folder, records, time.monotonic() - start)
+    write_results(cell, folder, records, time.monotonic() - start, workers)
     if failed:
         print(f"{cell.neuron} on {cell.dataset}: {failed['status']}: {failed['reason']}", file=sys.stderr)
     else:
@@ -97,8 +97,8 @@ def fingerprint(cell: Cell) -> str:
     return checkpoint.fingerprint(files, values)
 
 
-def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float) -> None:
-    """Writes the cell's files from its seeds' records; `seconds` is the wall time of this run."""
+def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], seconds: float, workers: int) -> None:
+    """Writes the cell's files from its seeds' records; `seconds`: wall time of this run of `workers` seeds at once."""
     shared = ("group", "spiking", "note", "parameters")  # the same for every seed
     elsewhere = ("curve", "format", "together")
     known: dict[str, Any] = next((record for record in records if "group" in record), {})
@@ -116,7 +116,8 @@ def write_results(cell: Cell, folder: Path, records: list[dict[str, Any]], secon
                 temporary.touch()  # a failed cell has none; DVC wants the file all the same
     where = machine.describe(machine.settle(cell.settings.training.device))
     together = max((record.get("together", 1) for record in records), default=1)
-    write_json(cell.results / "run.json", {"seconds": round(seconds, 1), "together": together, **where})
+    how = {"seconds": round(seconds, 1), "workers": workers, "together": together}
+    write_json(cell.results / "run.json", {**how, **where})
     content: dict[str, Any] = {
         "profile": cell.profile,
         "dataset": cell.dataset,

@@ -143,9 +143,9 @@ def rerun(cell: Cell) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    records = train_seeds(cell, folder, cell.settings.training.workers)
+    records = train_seeds(cell, folder, training.workers)
     there = Rerun(cell.profile, cell.dataset, cell.neuron, cell.params, cell.settings)
-    write_results(there, folder, records, time.monotonic() - start)
+    write_results(there, folder, records, time.monotonic() - start, training.workers)
 
 
 def _tidy(profile: str, outcomes: list[Outcome]) -> None:
