@@ -53,7 +53,7 @@ def stages(loaded: Settings, profile: str) -> list[Stage]:
 
 
 def missing(profile: str, wanted: list[Stage]) -> Due:
-    """The stages that have left no results in the folders of a profile."""
+    """The stages that have left no results in the folders of a profile, and those that need what these make."""
     templates = {kind: _outs(stage) for kind, stage in yaml.safe_load(pipelines.STAGES.read_text())["stages"].items()}
     templates["stability"] = ["results/${item.profile}/${dataset}/stability.json"]
     absent = frozenset(
@@ -61,7 +61,9 @@ def missing(profile: str, wanted: list[Stage]) -> Due:
         for stage in wanted
         if not all(Path(_filled(out, profile, stage)).exists() for out in templates[stage.kind])
     )
-    return Due(absent, absent)
+    after = {stage for stage in wanted if Stage("prepare", stage.dataset) in absent}
+    after |= {Stage("dynamics", stage.dataset, stage.neuron) for stage in absent if stage.kind == "train"}
+    return Due(absent, absent | after)
 
 
 def _outs(stage: dict[str, Any]) -> list[str]:

@@ -1,6 +1,8 @@
 """How much a network computes, counted on tensors without content: of any profile, in milliseconds, on any machine."""
 
+import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,16 +11,20 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from benchmarks.command import Cell
 from benchmarks.network import Predictor
 from benchmarks.plan.extents import Extent
+from benchmarks.settings import NetworkSettings, SettingsError
 from neurons import STC
 
+Pair = tuple[int, int]
 SHORT = 3, 4  # frames of the two sequences that are counted: every step but the first computes the same
+SIDE = 4  # of the maps that are counted: the work goes by the number of cells of a map
 
 
 @dataclass(frozen=True)
 class Work:
     """Multiply-accumulates of one sequence, predicted and trained on (forward and backward), and the parameters.
 
-    Convolutions and matrix products alone, with the zeros around a map, as a device computes them.
+    Convolutions and matrix products alone, with the zeros around a map, as a device computes them; every step as in
+    closed loop.
     """
 
     inference: int
@@ -28,21 +34,32 @@ class Work:
 
 def count(cell: Cell, extent: Extent) -> Work:
     """The work of the cell's network on its dataset. Raises NeuronError or SettingsError as the network does."""
-    settings = cell.settings.network.model_copy(update={"compile": False, "recompute": None})
-    network = Predictor(cell.kind, cell.params, extent.frame, settings, seed=0).to("meta")  # some read what they draw
+    settings = cell.settings.network
+    channels, height, width = extent.frame
+    if height % settings.patch or width % settings.patch:
+        raise SettingsError(f"network.patch {settings.patch} does not divide frames of {height} x {width}")
+    area = height * width // (SIDE * settings.patch) ** 2
+    first, further, parameters = _by_step(cell.kind, json.dumps(cell.params), settings, channels)
+    inference, training = (area * (one + (extent.length - 2) * more) for one, more in zip(first, further, strict=True))
+    return Work(inference, training, parameters)
+
+
+@cache
+def _by_step(kind: str, params: str, settings: NetworkSettings, channels: int) -> tuple[Pair, Pair, int]:
+    """Of maps of SIDE: what the first step takes and each further one (prediction, training); the parameters."""
+    plain = settings.model_copy(update={"compile": False, "recompute": None})
+    frame = channels, SIDE * settings.patch, SIDE * settings.patch
+    network = Predictor(kind, json.loads(params), frame, plain, seed=0).to("meta")  # some read what they draw
     for module in network.modules():
         if isinstance(module, STC):
             module.fused = False  # the fast step asks for autocast, which knows no such device
-    lengths = SHORT if extent.length > max(SHORT) else (extent.length,)
-    counted = [_counted(network, length, extent.frame) for length in lengths]
-    more = extent.length - lengths[0]
-    inference, training = (
-        short + more * (longer - short) for short, longer in zip(counted[0], counted[-1], strict=True)
-    )
-    return Work(inference, training, sum(parameter.numel() for parameter in network.parameters()))
+    short, longer = (_counted(network, length, frame) for length in SHORT)
+    further = longer[0] - short[0], longer[1] - short[1]
+    first = tuple(of_all - (SHORT[0] - 2) * more for of_all, more in zip(short, further, strict=True))
+    return (first[0], first[1]), further, sum(parameter.numel() for parameter in network.parameters())
 
 
-def _counted(network: Predictor, length: int, frame: tuple[int, ...]) -> tuple[int, int]:
+def _counted(network: Predictor, length: int, frame: tuple[int, ...]) -> Pair:
     """Multiply-accumulates of one prediction and of one training step on a sequence of `length` frames."""
     frames: Any = torch.empty(1, length, *frame, device="meta")
     formulas = {torch.ops.aten.convolution_backward: _convolution_backward}

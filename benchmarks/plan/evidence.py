@@ -57,7 +57,6 @@ class Evidence:
     def __init__(self, loaded: Settings, device_rate: float | None = None) -> None:
         """`device_rate`: multiply-accumulates a second of a device that is assumed; earlier figures are left alone."""
         self.loaded, self.device_rate = loaded, device_rate
-        self._works: dict[tuple[str, str, str], Work] = {}
         self._extents: dict[tuple[str, str], Extent | None] = {}
         self.odd: dict[str, str] = {}  # what could not be counted, and why
 
@@ -76,14 +75,11 @@ class Evidence:
         size = self.extent(cell)
         if size is None:
             return None
-        key = cell.profile, cell.dataset, cell.neuron
-        if key not in self._works:
-            try:
-                self._works[key] = count(cell, size)
-            except (NeuronError, RuntimeError, NotImplementedError) as error:
-                self.odd[cell.neuron] = " ".join(str(error).split())[:120]
-                self._works[key] = count(replace(cell, neuron=REFERENCE, params={}), size)
-        return self._works[key]
+        try:
+            return count(cell, size)
+        except (NeuronError, RuntimeError) as error:
+            self.odd[cell.neuron] = " ".join(str(error).split())[:120]
+            return count(replace(cell, neuron=REFERENCE, params={}), size)
 
     def step_work(self, cell: Cell) -> int | None:
         """Multiply-accumulates of a training step."""

@@ -13,7 +13,7 @@ from benchmarks.plan.model import Disk
 from benchmarks.plan.schedule import Wave, enough, makespan
 
 SIZES = 1, 8, 64  # numbers of workers that are always shown
-COLUMNS = ("dataset", "stage", "cells", "stale", "to run", "worker time of all", "of those to run")
+COLUMNS = ("dataset", "stage", "cells", "stale", "to run", "time of all", "of those to run")
 
 
 @dataclass(frozen=True)
