@@ -16,14 +16,15 @@ START = 0.3  # of a cell in a process that is forked with everything imported
 IMPORT = 4.0  # of a worker that runs its first cell of a kind
 LAUNCH = 12.0  # of a launch: DVC reads the pipeline, Ray starts
 RECORD = 0.05  # of a stage: DVC looks whether it is stale, and records it
-SEED = 0.5  # of a seed, beside its steps
-METRICS = 1e-3  # of scoring a predicted frame of the test split
-METRICS_PIXEL = 1e-7  # and of each of its values on top
+SEED = 0.3  # of a seed, beside its steps
+METRICS = 1.2e-4  # of scoring a channel of a predicted frame of the test split
+METRICS_VALUE = 1e-7  # and of each of its values on top
 NETWORKS = 0.1  # of building those that measure has take turns
 LOOKS = 1.3  # seeing spikes, as a multiple of predicting
 REACH = 3.0  # looking how far back a neuron reaches, in steps of 20 frames of a training batch
-PREPARE = 2e-7  # of a value of a dataset
-TRAVEL = 5e-5  # of a person in the simulated city, a week
+PREPARE = {"events": 3e-7}  # of a value of a dataset
+PREPARE_OTHER = 1e-7  # of one of any other dataset
+TRAVEL = 3e-6  # of a person in the simulated city, a week
 OTHERS = {"sources": 3.0, "parity": 10.0, "report": 30.0, "cards": 10.0}
 
 TRIVIAL = 4  # predictors that prepare scores
@@ -50,7 +51,7 @@ class Disk:
 
 def prepare(cell: Cell, size: Extent) -> float:
     """Seconds of preparing the cell's dataset."""
-    seconds = START + PREPARE * size.values + TRIVIAL * scoring(size)
+    seconds = START + PREPARE.get(kind(cell.dataset), PREPARE_OTHER) * size.values + TRIVIAL * scoring(size)
     if kind(cell.dataset) == "city_flow":
         weeks = cell.settings.data["weeks"]
         seconds += TRAVEL * cell.settings.data["agents"] * (2 * weeks["train"] + weeks["validation"] + weeks["test"])
@@ -60,7 +61,7 @@ def prepare(cell: Cell, size: Extent) -> float:
 def scoring(size: Extent) -> float:
     """Seconds of all metrics on predictions of the whole test split."""
     predicted = size.sequences["test"] * (size.length - size.observed)
-    return predicted * (METRICS + METRICS_PIXEL * prod(size.frame))
+    return predicted * (METRICS * size.frame[0] + METRICS_VALUE * prod(size.frame))
 
 
 def batches(cell: Cell, size: Extent, split: str) -> int:
