@@ -87,6 +87,7 @@ def made(loaded: Settings, profile: str, wanted: list[Stage], found: Due, eviden
         size = plan.extents[dataset] = evidence.extent(whole)
         plan.needs += [needed] if (needed := wants(whole)) else []
         plan.disk += model.disk(whole, size, None)
+        plan.locked[dataset] = cells.locked(dataset, profile, len(loaded.neurons))
         lif = evidence.speed(replace(whole, neuron=REFERENCE))
         if size is None or lif is None:
             continue

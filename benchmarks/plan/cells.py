@@ -1,6 +1,7 @@
 """Which cells a profile has, and which of them are to be run: as DVC sees it, or by which results are there."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,17 @@ def due(loaded: Settings) -> Due:
                 run.add(name)
         named = {name: _stage(stage.cmd) for name, stage in pipeline.stages.items()}
     return Due(frozenset(named[name] for name in stale), frozenset(named[name] for name in run))
+
+
+def locked(dataset: str, profile: str, neurons: int) -> int:
+    """How many stages the dvc.lock of a dataset has when all of a profile are in it."""
+    try:
+        text = (pipelines.FOLDER / dataset / "dvc.lock").read_text()
+    except OSError:
+        text = ""
+    names = re.findall(r"^  \w+@(\S+):$", text, re.MULTILINE)
+    others = [name for name in names if name != profile and not name.startswith(f"{profile}-")]
+    return len(others) + 1 + len(OF_NEURON) * neurons
 
 
 def rewritten_sources(loaded: Settings) -> Iterator[Path]:

@@ -12,10 +12,13 @@ from benchmarks.plan.extents import Extent
 from benchmarks.settings import kind
 from benchmarks.timing import WINDOW
 
-START = 0.3  # of a cell in a process that is forked with everything imported
-IMPORT = 4.0  # of a worker that runs its first cell of a kind
-LAUNCH = 12.0  # of a launch: DVC reads the pipeline, Ray starts
-RECORD = 0.05  # of a stage: DVC looks whether it is stale, and records it
+START = 0.3  # of a cell in a process that is forked with its stage imported
+OPTIMIZER = 1.1  # of a cell that trains, on top: torch's optimizers import its compiler
+IMPORT = 2.0  # of a worker that runs its first cell of a kind
+LAUNCH = 7.0  # of a launch: DVC reads the pipeline, Ray starts
+LOOK = 0.006  # of a stage: DVC looks whether it is stale
+RECORD = 0.02  # of a stage that ran: DVC records it
+LOCK = 0.013  # and of each stage in the dvc.lock of its dataset, which is read and written whole
 SEED = 0.3  # of a seed, beside its steps
 METRICS = 1.2e-4  # of scoring a channel of a predicted frame of the test split
 METRICS_VALUE = 1e-7  # and of each of its values on top
@@ -25,7 +28,9 @@ REACH = 3.0  # looking how far back a neuron reaches, in steps of 20 frames of a
 PREPARE = {"events": 3e-7}  # of a value of a dataset
 PREPARE_OTHER = 1e-7  # of one of any other dataset
 TRAVEL = 3e-6  # of a person in the simulated city, a week
-OTHERS = {"sources": 3.0, "parity": 10.0, "report": 30.0, "cards": 10.0}
+REPORT = 8.0  # of the report
+REPORTED = 0.07  # and of each cell that it shows
+OTHERS = {"sources": 2.0, "parity": 5.0, "cards": 5.0}
 
 TRIVIAL = 4  # predictors that prepare scores
 LOOKED_AT = 8, 20  # sequences and frames that dynamics looks at
@@ -73,12 +78,12 @@ def train(cell: Cell, size: Extent, speed: Speed) -> float:
     """Seconds of training and testing all seeds of the cell one after another."""
     own = trained(cell) if speed.source == "own" else None
     if own is not None:
-        return START + own
+        return START + OPTIMIZER + own
     training = cell.settings.training
     looks = 1 + -(-training.steps // training.validate_every)
     predicted = looks * batches(cell, size, "validation") + batches(cell, size, "test")
     seed = SEED + training.steps * speed.step + predicted * speed.inference + scoring(size)
-    return START + training.seeds * seed
+    return START + OPTIMIZER + training.seeds * seed
 
 
 def measure(cell: Cell, speed: Speed, lif: Speed) -> float:
@@ -106,7 +111,7 @@ def stability(cell: Cell, size: Extent, evidence: Evidence) -> float:
     """Seconds of all trials of the stage `stability` on the cell's dataset, one after another."""
     if cell.settings.stability is None:
         return 0.0
-    total = START
+    total = START + OPTIMIZER
     steps = {"steps": cell.settings.stability.steps, "validate_every": cell.settings.stability.steps, "seeds": 1}
     training = cell.settings.training.model_copy(update=steps)
     for neuron, _ in trials.TRIALS:

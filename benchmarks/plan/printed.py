@@ -1,10 +1,11 @@
 """A plan and the lines that say it."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from benchmarks.launch.__main__ import ALONE, WAVES
+from benchmarks.launch.__main__ import ALONE, OFTEN, WAVES
 from benchmarks.plan import model
 from benchmarks.plan.cells import OF_DATASET, OF_NEURON, Due, Stage
 from benchmarks.plan.evidence import Evidence
@@ -36,24 +37,26 @@ class Plan:
     extents: dict[str, Extent | None] = field(default_factory=dict)
     seconds: dict[Stage, float] = field(default_factory=dict)
     sources: Counter[str] = field(default_factory=Counter)  # of the cells' speeds
+    locked: dict[str, int] = field(default_factory=dict)  # stages in the dvc.lock of each dataset, once all ran
     disk: Disk = field(default_factory=Disk)
     needs: list[str] = field(default_factory=list)  # official files
 
-    def waves(self, run: Iterable[Stage] | None = None) -> list[Wave]:
-        """The waves of a launch that runs all stages, or those of `run`."""
+    def waves(self, kind: str, run: Iterable[Stage] | None = None) -> list[Wave]:
+        """The waves of a launch that runs all stages, or those of `run`, on workers of a kind."""
         chosen = [stage for stage in self.stages if run is None or stage in run]
         if not chosen:
             return []
-        seconds = {**{Stage(kind): time for kind, time in model.OTHERS.items()}, **self.seconds}
-        waved = [
-            *WAVES,
-            {stage.kind for stage in seconds} - set().union(*WAVES),
-        ]
-        chosen += [Stage(kind) for kind in model.OTHERS]
-        waves = [Wave([model.LAUNCH + model.RECORD * len(chosen)])]
-        for kinds in waved:
-            of_wave = [seconds[stage] for stage in chosen if stage.kind in kinds and stage in seconds]
-            waves.append(Wave(of_wave, bool(kinds & ALONE), model.IMPORT))
+        seconds = {**{Stage(other): time for other, time in model.OTHERS.items()}, **self.seconds}
+        seconds[Stage("report")] = model.REPORT + model.REPORTED * len(self.seconds) / len(OF_NEURON)
+        chosen += [stage for stage in seconds if not stage.dataset]
+        waves = [Wave([model.LAUNCH + model.LOOK * len(self.stages) + model.RECORD * len(chosen)])]
+        # on cores the launching machine is one of those that work, and what it records it takes from them
+        every = OFTEN if kind == "core" else math.inf
+        for kinds in (*WAVES, {stage.kind for stage in seconds} - set().union(*WAVES)):
+            of_wave = [stage for stage in chosen if stage.kind in kinds and stage in seconds]
+            locks = sum(self.locked.get(dataset, 0) for dataset in {stage.dataset for stage in of_wave})
+            times = [seconds[stage] for stage in of_wave]
+            waves.append(Wave(times, bool(kinds & ALONE), model.IMPORT, model.LOCK * locks, every))
         return waves
 
     def longest(self) -> tuple[Stage, float]:
@@ -71,7 +74,7 @@ def lines(plan: Plan, workers: Workers, evidence: Evidence, notes: list[str]) ->
     if plan.seconds:
         stage, seconds = plan.longest()
         name = " ".join(part for part in (stage.kind, stage.dataset, stage.neuron) if part)
-        most = enough(plan.waves(), workers.per_node)
+        most = enough(plan.waves(workers.kind), workers.per_node)
         yield f"the longest cell, {name}, takes {duration(seconds)}; more than {most} workers gain less than 5 %"
     yield ""
     yield from _disk(plan, workers)
@@ -108,7 +111,7 @@ def _times(plan: Plan, workers: Workers) -> Iterator[tuple[str, ...]]:
     for count in sorted({*SIZES, workers.count}):
         per_node = min(count, workers.per_node)
         found = []
-        for waves in (plan.waves(), plan.waves(plan.due.run)):
+        for waves in (plan.waves(workers.kind), plan.waves(workers.kind, plan.due.run)):
             seconds = makespan(waves, count, per_node)
             found.append(duration(seconds))
             if workers.price:

@@ -1,6 +1,7 @@
 """How long a launch takes on some workers: waves one after another, within a wave the longest cell first."""
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,21 +10,27 @@ ENOUGH = 1.05  # of the least time there is: more workers than reach it are not 
 
 @dataclass(frozen=True)
 class Wave:
-    """Seconds of the cells that may run side by side; `alone`: one on each node; `begin`: of each worker, once."""
+    """Seconds of the cells that may run side by side.
+
+    alone: one on each node. begin: seconds of each worker, once. record: seconds of a recording by the launching
+    machine, which comes at the end and, where `every` is given, takes as much from the workers every so many seconds.
+    """
 
     seconds: Sequence[float]
     alone: bool = False
     begin: float = 0.0
+    record: float = 0.0
+    every: float = math.inf
 
     def makespan(self, workers: int, per_node: int) -> float:
-        """Seconds from its first cell's start to its last one's end on `workers`, `per_node` of them on each node."""
+        """Seconds from its first cell's start until all is recorded, on `workers`, `per_node` of them on each node."""
         if not self.seconds:
             return 0.0
         slots = -(-workers // per_node) if self.alone else workers
         free = [self.begin] * min(slots, len(self.seconds))
         for seconds in sorted(self.seconds, reverse=True):
             heapq.heapreplace(free, free[0] + seconds)
-        return max(free)
+        return max(free) * (1 + self.record / self.every / workers) + self.record
 
 
 def makespan(waves: Sequence[Wave], workers: int, per_node: int) -> float:
