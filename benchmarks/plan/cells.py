@@ -87,7 +87,8 @@ def due(loaded: Settings) -> Due:
     pipelines.check(loaded)
     pipeline = Pipeline()
     with pipeline.held():
-        stale = {job.name for job in pipeline.stale(pipeline.kinds())}
+        # a kind at a time: what waits for a stale stage of another kind is asked for as well
+        stale = {job.name for kind in pipeline.kinds() for job in pipeline.stale({kind})[0]}
         rewritten = {str(path.absolute()) for path in rewritten_sources(loaded)}
         makers = {out.fs_path: name for name, stage in pipeline.stages.items() for out in stage.outs}
         run: set[str] = set()
