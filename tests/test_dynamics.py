@@ -28,7 +28,7 @@ def trained(prepared_project: Project) -> Project:
             folder = prepared_project.folder / "seeds" / neuron
             folder.mkdir(parents=True)
             record = seeds.run_seed(cell, folder, 0, lambda step, loss: None)
-            train.write_results(cell, folder, [record], 1.0)
+            train.write_results(cell, folder, [record], 1.0, 1)
     return prepared_project
 
 

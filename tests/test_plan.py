@@ -245,7 +245,7 @@ def test_the_best_figures_that_there_are_are_taken(project: Path) -> None:
     cell, other = (known().cell("small", name, "stc_lif") for name in ("moving_mnist", "advection"))
     work, others, twice = (known().work(one) for one in (cell, other, replace(cell, profile="large")))
     lif = known().work(replace(cell, neuron="lif"))
-    assert None not in (work, others, lif, twice)
+    assert work and others and lif and twice
     assert speed() == Speed(4 * work.training / 4e9, 4 * work.inference / 4e9, "rate")  # half of the convolution's
     cost("small", "advection", "lif", 0.1)
     lif_there = known().work(replace(other, neuron="lif"))
@@ -313,7 +313,7 @@ def test_the_time_of_a_cell_by_hand(project: Path) -> None:
     # validation in 2 batches after steps 0, 4, 8 and 10, test in 3; 9 test sequences of 3 predicted frames
     scoring = 9 * 3 * (model.METRICS + model.METRICS_VALUE * 256)
     seed = model.SEED + 10 * 0.5 + (4 * 2 + 3) * 0.125 + scoring
-    assert model.train(cell, size, speed) == pytest.approx(model.START + 3 * seed)
+    assert model.train(cell, size, speed) == pytest.approx(model.START + model.OPTIMIZER + 3 * seed)
     # 7 pairs with LIF of 2 s, then two whose time is less than their share of 2 s
     lif = Speed(1.5, 0.01, "own")
     fixed = model.START + model.NETWORKS
@@ -351,6 +351,8 @@ def test_workers_take_the_longest_first() -> None:
     assert Wave([1] * 8, alone=True).makespan(8, 4) == 4  # one a node
     assert Wave([1, 1], begin=2).makespan(2, 2) == 3
     assert Wave([]).makespan(2, 2) == 0
+    assert Wave([60, 60], record=5).makespan(1, 1) == 125  # once, at the end
+    assert Wave([60, 60], record=6, every=60).makespan(2, 2) == 60 + 6 / 2 + 6  # and once within, from both workers
     waves = [Wave([1] * 8), Wave([4])]
     assert [makespan(waves, count, count) for count in (1, 2, 8, 64)] == [12, 8, 5, 5]
     assert enough(waves, 1) == 8

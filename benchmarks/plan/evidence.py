@@ -23,7 +23,7 @@ from benchmarks.timing import quartiles
 from neurons import NeuronError
 
 REFERENCE = "lif"
-SHARE = 0.5  # of a convolution's rate that a network reaches; docs/scaling.md has the spread
+SHARE = 0.5  # of a convolution's rate that a network reaches: a guess, for where nothing was ever measured
 TRIAL = 2.0  # seconds for which the convolution is timed
 
 Source = Literal["own", "same neuron", "LIF", "rate"]
