@@ -245,7 +245,10 @@ def test_the_best_figures_that_there_are_are_taken(project: Path) -> None:
     cell, other = (known().cell("small", name, "stc_lif") for name in ("moving_mnist", "advection"))
     work, others, twice = (known().work(one) for one in (cell, other, replace(cell, profile="large")))
     lif = known().work(replace(cell, neuron="lif"))
-    assert work and others and lif and twice
+    assert work
+    assert others
+    assert lif
+    assert twice
     assert speed() == Speed(4 * work.training / 4e9, 4 * work.inference / 4e9, "rate")  # half of the convolution's
     cost("small", "advection", "lif", 0.1)
     lif_there = known().work(replace(other, neuron="lif"))
