@@ -33,7 +33,7 @@ from benchmarks.launch.watching import Job, Limits, Outcome, log_of
 WAVES = ({"sources"}, {"prepare"}, {"train", "parity"}, {"dynamics", "stability"}, {"measure"})  # all others come last
 ALONE = {"measure"}  # nothing else runs on the node meanwhile
 CELLS = {"train", "dynamics", "measure"}  # whose results have a place for how a cell ended
-OFTEN = 60.0  # seconds between two recordings
+OFTEN = 300.0  # seconds between two recordings: lock files are written whole, and what has finished is noted anyway
 
 
 class Launch:
