@@ -316,7 +316,7 @@ def test_the_time_of_a_cell_by_hand(project: Path) -> None:
     # validation in 2 batches after steps 0, 4, 8 and 10, test in 3; 9 test sequences of 3 predicted frames
     scoring = 9 * 3 * (model.METRICS + model.METRICS_VALUE * 256)
     seed = model.SEED + 10 * 0.5 + (4 * 2 + 3) * 0.125 + scoring
-    assert model.train(cell, size, speed) == pytest.approx(model.START + model.COMPILER + 3 * seed)
+    assert model.train(cell, size, speed) == pytest.approx(model.START + 3 * seed)
     # 7 pairs with LIF of 2 s, then two whose time is less than their share of 2 s
     lif = Speed(1.5, 0.01, "own")
     fixed = model.START + model.NETWORKS

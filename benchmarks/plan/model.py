@@ -13,7 +13,6 @@ from benchmarks.settings import kind
 from benchmarks.timing import WINDOW
 
 START = 0.3  # of a cell in a process that is forked with its stage imported
-COMPILER = 1.0  # of one that trains or counts operations, on top: torch imports its compiler for either
 IMPORT = 2.0  # of a worker that runs its first cell of a kind
 LAUNCH = 7.0  # of a launch: DVC reads the pipeline, Ray starts
 LOOK = 0.006  # of a stage: DVC looks whether it is stale
@@ -78,12 +77,12 @@ def train(cell: Cell, size: Extent, speed: Speed) -> float:
     """Seconds of training and testing all seeds of the cell one after another."""
     own = trained(cell) if speed.source == "own" else None
     if own is not None:
-        return START + COMPILER + own
+        return START + own
     training = cell.settings.training
     looks = 1 + -(-training.steps // training.validate_every)
     predicted = looks * batches(cell, size, "validation") + batches(cell, size, "test")
     seed = SEED + training.steps * speed.step + predicted * speed.inference + scoring(size)
-    return START + COMPILER + training.seeds * seed
+    return START + training.seeds * seed
 
 
 def measure(cell: Cell, speed: Speed, lif: Speed) -> float:
@@ -104,14 +103,14 @@ def dynamics(cell: Cell, size: Extent, speed: Speed) -> float:
     """Seconds of looking at the cell's trained network."""
     sequences, frames = LOOKED_AT
     step = speed.step * sequences / cell.settings.training.batch * frames / (size.length - 1)
-    return START + COMPILER + LOOKS * batches(cell, size, "test") * speed.inference + REACH * step
+    return START + LOOKS * batches(cell, size, "test") * speed.inference + REACH * step
 
 
 def stability(cell: Cell, size: Extent, evidence: Evidence) -> float:
     """Seconds of all trials of the stage `stability` on the cell's dataset, one after another."""
     if cell.settings.stability is None:
         return 0.0
-    total = START + COMPILER
+    total = START
     steps = {"steps": cell.settings.stability.steps, "validate_every": cell.settings.stability.steps, "seeds": 1}
     training = cell.settings.training.model_copy(update=steps)
     for neuron, _ in trials.TRIALS:
