@@ -1,25 +1,23 @@
 """The documentation as a site: it builds, loads nothing from elsewhere, opens from disk; and what it says is there.
 
-The browser is Debian's chromium, or what CHROMIUM names; where there is none its tests warn that they saw nothing.
+The browser is Debian's chromium, or what CHROMIUM names; where there is none a warning says so.
 """
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
-import warnings
 from collections.abc import Iterator
 from datetime import date
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 
+import browsing
 import pytest
 import yaml
 from conftest import ROOT
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
@@ -39,7 +37,6 @@ NEVER_REACHED = {
     "https://api.github.com/repos/",
     "https://api.github.com/users/",
 }
-ALONE = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
 
 @pytest.fixture(scope="module")
@@ -139,34 +136,18 @@ def test_scripts_know_no_address_that_they_could_reach(site: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser | None]:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not found or not Path(found).exists():
-        yield None
-        return
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=[*ALONE, "--no-sandbox"])
-        yield started
-        started.close()
+    with browsing.started() as browser:
+        yield browser
 
 
 @pytest.fixture
 def page(browser: Browser | None) -> Iterator[Page | None]:
     """A window without a network; what a page complains of or asks a network for fails the test."""
     if browser is None:
-        warnings.warn("no chromium is installed: the site was looked at in no browser", stacklevel=1)
         yield None
         return
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", offline=True)
-    visited = context.new_page()
-    wrong: list[str] = []
-    visited.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-    visited.on("pageerror", lambda error: wrong.append(str(error)))
-    visited.on(
-        "request", lambda asked: wrong.append(asked.url) if asked.url[:5] not in ("file:", "data:", "blob:") else None
-    )
-    yield visited
-    context.close()
-    assert wrong == []
+    with browsing.window(browser, "file", "data", "blob") as visited:
+        yield visited
 
 
 def test_every_page_opens_from_disk(page: Page | None, site: Path) -> None:

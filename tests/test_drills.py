@@ -144,6 +144,20 @@ def test_the_launch_is_killed(project: Standins, head: str, completes: Completes
     assert set(ran) == ALL - finished
 
 
+def test_rays_own_process_is_killed(project: Standins, completes: Completes) -> None:
+    """Cells that could not start any more have not failed three times: none is recorded so."""
+    project.behave("train-b", "family")
+    process = project.start()
+    project.started("train-b")
+    eventually(lambda: all((project.folder / f".launch/done/train@{n}.json").exists() for n in "ac"), seconds=30)
+    (raylet,) = [one for one in psutil.Process(process.pid).children() if one.name() == "raylet"]
+    raylet.kill()
+    one_line(ended(process), "Ray's process on this machine has ended", "launch again")
+    assert recorded(project) == {"prepare", "train@a", "train@c"}
+    assert project.all_gone()
+    assert set(completes("prepare", "train-a", "train-c")) == ALL - {"prepare", "train-a", "train-c"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 def test_the_launch_is_interrupted(project: Standins, head: str, completes: Completes, number: signal.Signals) -> None:
     project.behave("train-b", "family")

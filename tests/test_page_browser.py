@@ -1,26 +1,22 @@
 """The page in a browser: selectors, filter, sorting, keyboard, address, print, phone, dark, accessibility.
 
-Needs Debian's chromium (or what CHROMIUM names); where there is none each test warns that it has looked at nothing.
+Needs Debian's chromium (or what CHROMIUM names); where there is none a warning says that nothing was looked at.
 """
 
 import io
-import os
-import shutil
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
+import browsing
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from example_page import ERRORS, everything, results
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from benchmarks.report import page as made
 
 NAMES = [name for name, _ in ERRORS]
-ALONE = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 CLOSED = "document.querySelectorAll('main details:not([open])')"
 OPEN = "for (const own of document.querySelectorAll('main details')) own.open = true"
 
@@ -34,36 +30,20 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser | None]:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not found or not Path(found).exists():
-        yield None
-        return
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=[*ALONE, "--no-sandbox"])
-        yield started
-        started.close()
+    with browsing.started() as browser:
+        yield browser
 
 
 @pytest.fixture
 def page(browser: Browser | None, address: str) -> Iterator[Page | None]:
     """The page on a desktop, in a light theme; whatever it complains of or asks a network for fails the test."""
     if browser is None:
-        warnings.warn("no chromium is installed: the page was looked at in no browser", stacklevel=1)
         yield None
         return
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", offline=True)
-    visited = context.new_page()
-    wrong: list[str] = []
-    visited.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-    visited.on("pageerror", lambda error: wrong.append(str(error)))
-    visited.on(
-        "request", lambda request: wrong.append(request.url) if request.url[:5] not in ("file:", "data:") else None
-    )
-    visited.goto(address)
-    visited.locator("#controls").wait_for()
-    yield visited
-    context.close()
-    assert wrong == []
+    with browsing.window(browser, "file", "data") as visited:
+        visited.goto(address)
+        visited.locator("#controls").wait_for()
+        yield visited
 
 
 def neurons(page: Page, table: str = "moving_mnist-table-1") -> list[str]:

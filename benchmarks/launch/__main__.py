@@ -15,6 +15,7 @@ import shlex
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -33,6 +34,7 @@ from benchmarks.launch.watching import Job, Limits, Outcome, log_of
 WAVES = ({"sources"}, {"prepare"}, {"train", "parity"}, {"dynamics", "stability"}, {"measure"})  # all others come last
 ALONE = {"measure"}  # nothing else runs on the node meanwhile
 CELLS = {"train", "dynamics", "measure"}  # whose results have a place for how a cell ended
+RECORDING = "recording"
 OFTEN = 300.0  # seconds between two recordings: lock files are written whole, and what has finished is noted anyway
 
 
@@ -45,7 +47,8 @@ class Launch:
         self.unrecorded: list[Job] = []
         self.failed: dict[str, str] = {}
         self.ran = self.stopped = self.found = 0
-        self._recorded = time.monotonic()
+        self.seconds: dict[str, float] = defaultdict(float)  # of what ran side by side, and of recording
+        self._begun = self._recorded = time.monotonic()
 
     def wave(self, kinds: set[str]) -> None:
         """Runs the stale stages of these kinds and records them; a report shows what failed and is run all the same."""
@@ -75,6 +78,7 @@ class Launch:
         running = self.cluster().run(list(given), Path.cwd(), self.limits, Path.cwd() / NOTES, alone)
         what = " and ".join(sorted({job.kind for job in jobs}))
         often = 0.5 if sys.stderr.isatty() else 20
+        start = time.monotonic() - self.seconds[RECORDING]
         with tqdm(desc=what, total=len(jobs), unit="cell", mininterval=often) as bar:
             for outcome in running:
                 self._end(replace(outcome, job=given[outcome.job]))
@@ -82,6 +86,7 @@ class Launch:
                 bar.update()
                 if time.monotonic() - self._recorded > OFTEN:
                     self.record()
+        self.seconds[what] += time.monotonic() - self.seconds[RECORDING] - start
 
     def _given(self, job: Job) -> Job:
         """The job as it is run: with as many seeds at once as it has cores."""
@@ -119,10 +124,18 @@ class Launch:
     def record(self) -> None:
         """Records what waits for it."""
         jobs, self.unrecorded = self.unrecorded, []
-        self._recorded = time.monotonic()
+        start = time.monotonic()
         for name, reason in self.pipeline.record(jobs).items():
             self.failed[name] = reason
             tqdm.write(f"{name}: {reason}", file=sys.stderr)
+        self._recorded = time.monotonic()
+        self.seconds[RECORDING] += self._recorded - start
+
+    def times(self) -> str:
+        """How long each wave took, and all of it since DVC had read the pipeline, the start of Ray among it."""
+        waves = {what: seconds for what, seconds in self.seconds.items() if what != RECORDING}
+        parts = {**waves, RECORDING: self.seconds[RECORDING], "in all": time.monotonic() - self._begun}
+        return ", ".join(f"{what} {tqdm.format_interval(seconds)}" for what, seconds in parts.items())
 
     def summary(self) -> str:
         """How many stages ended how."""
@@ -160,6 +173,8 @@ def main() -> None:
                 launch.wave(wave)
         finally:
             launch.record()
+    if launch.ran:
+        print(launch.times())
     print(launch.summary())
     if launch.failed:
         sys.exit(1)

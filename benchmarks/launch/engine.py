@@ -13,6 +13,7 @@ from benchmarks.launch.stages import LaunchError
 from benchmarks.launch.watching import Job, Limits, Outcome
 
 ANSWER = 10  # seconds within which the head of a cluster must take a connection
+LOOK = 5.0  # seconds without an outcome after which it is looked whether any node is left
 STORE = 100 * 2**20  # bytes of Ray's object store: jobs exchange files, not objects
 
 
@@ -111,7 +112,10 @@ class Cluster:
             while queue and len(waiting) < 2 * self.slots:
                 job = queue.pop()
                 waiting[task.remote(job, folder, limits, notes)] = job
-            ready, _ = self.ray.wait(list(waiting), num_returns=1)
+            ready, _ = self.ray.wait(list(waiting), num_returns=1, timeout=LOOK)
+            if not ready:
+                self._check_nodes()
+                continue
             job = waiting.pop(ready[0])
             outcome = self._outcome(ready[0], job)
             tried[job] += 1
@@ -122,17 +126,29 @@ class Cluster:
                 outcome = replace(outcome, reason=f"killed {tried[job]} times; {outcome.reason}")
             yield outcome
 
+    def _check_nodes(self) -> None:
+        """LaunchError where no node is left: Ray itself would wait for one."""
+        if not any(node["Alive"] for node in self.ray.nodes()):
+            raise _lost()
+
     def _outcome(self, reference: Any, job: Job) -> Outcome:
         errors = self.ray.exceptions
         try:
             outcome: Outcome = self.ray.get(reference)
         except errors.OutOfMemoryError as error:
             return Outcome(job, "too big", f"its node ran out of memory ({_line(error)})")
+        except errors.LocalRayletDiedError as error:
+            raise _lost() from error
         except errors.RayTaskError as error:
             return Outcome(job, "failed", _line(error))
         except errors.RayError as error:  # its worker or its node was lost
             return Outcome(job, "killed", _line(error))
         return outcome
+
+
+def _lost() -> LaunchError:
+    """The process of Ray that starts jobs has ended. That is no fault of the jobs, which would all fail three times."""
+    return LaunchError("Ray's process on this machine has ended; launch again: what had ended is recorded")
 
 
 def _fits(node: dict[str, float], share: Share) -> int:

@@ -49,14 +49,15 @@ class Plan:
         seconds = {**{Stage(other): time for other, time in model.OTHERS.items()}, **self.seconds}
         seconds[Stage("report")] = model.REPORT + model.REPORTED * len(self.seconds) / len(OF_NEURON)
         chosen += [stage for stage in seconds if not stage.dataset]
-        waves = [Wave([model.LAUNCH + model.LOOK * len(self.stages) + model.RECORD * len(chosen)])]
+        waves = [Wave([model.LAUNCH + model.LOOK * len(self.stages) + model.RECORD * len(chosen)], name="start")]
         # on cores the launching machine is one of those that work, and what it records it takes from them
         every = OFTEN if kind == "core" else math.inf
         for kinds in (*WAVES, {stage.kind for stage in seconds} - set().union(*WAVES)):
             of_wave = [stage for stage in chosen if stage.kind in kinds and stage in seconds]
             locks = sum(self.locked.get(dataset, 0) for dataset in {stage.dataset for stage in of_wave})
             times = [seconds[stage] for stage in of_wave]
-            waves.append(Wave(times, bool(kinds & ALONE), model.IMPORT, model.LOCK * locks, every))
+            name = " and ".join(sorted({stage.kind for stage in of_wave}))
+            waves.append(Wave(times, bool(kinds & ALONE), model.IMPORT, model.LOCK * locks, every, name))
         return waves
 
     def longest(self) -> tuple[Stage, float]:
@@ -72,6 +73,9 @@ def lines(plan: Plan, workers: Workers, evidence: Evidence, notes: list[str]) ->
     yield ""
     yield from _table(list(_times(plan, workers)))
     if plan.seconds:
+        parts = [wave for wave in plan.waves(workers.kind) if wave.seconds]
+        times = (f"{wave.name} {duration(wave.makespan(workers.count, workers.per_node))}" for wave in parts)
+        yield f"of all on {workers.count}: {', '.join(times)}"
         stage, seconds = plan.longest()
         name = " ".join(part for part in (stage.kind, stage.dataset, stage.neuron) if part)
         most = enough(plan.waves(workers.kind), workers.per_node)

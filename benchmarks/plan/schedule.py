@@ -21,6 +21,7 @@ class Wave:
     begin: float = 0.0
     record: float = 0.0
     every: float = math.inf
+    name: str = ""
 
     def makespan(self, workers: int, per_node: int) -> float:
         """Seconds from its first cell's start until all is recorded, on `workers`, `per_node` of them on each node."""
