@@ -26,6 +26,12 @@ Here = Callable[..., Done]
 Completes = Callable[..., list[str]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hears_ctrl_c() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, which all its processes would inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Standins:
     return Standins(tmp_path_factory.mktemp("fresh") / "project")
