@@ -5,12 +5,12 @@ from typing import Any
 
 from griffe import Extension, Object
 
-NAMED = re.compile(r"(`[^`]*`)|<(?=\w)")  # code as it stands, or the beginning of a placeholder like <profile>
+NAMED = re.compile(r"(`[^`]*`)|<(?=\w)")  # code as it stands, or the beginning of a name like <profile>
 ITEM = re.compile(r"\n(?=[\w, ]{1,40}: )")  # a line that explains a parameter
 
 
 class Docstrings(Extension):
-    """Shows <placeholders> as they are written, and begins the explanation of each parameter on a line of its own."""
+    """Shows <names> as they are written, and begins the explanation of each parameter on a line of its own."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Griffe calls this for everything that it has read."""

@@ -101,7 +101,7 @@ def test_the_contracts_are_there(site: Path) -> None:
     for name in ("launch", "report", "verify", "prepare", "train", "measure"):
         assert f'<h3 id="{name}">' in commands
         assert f"python -m benchmarks.{name}" in commands
-    assert "reports/&lt;profile&gt;/" in commands  # a placeholder is no tag
+    assert "reports/&lt;profile&gt;/" in commands  # shown as written: it is no tag
     templates = (site / "api" / "templates.html").read_text()
     assert "AdaptiveLIF" in templates
     assert "def" in templates
