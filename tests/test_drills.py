@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -18,7 +18,10 @@ import pytest
 import yaml
 from conftest import Done
 from ruamel.yaml import YAML
-from standin_project import CELLS, Standins, ended, eventually, lines
+from standin_project import CELLS, Direct, Standins, ended, eventually, lines
+
+from benchmarks.launch import watching
+from benchmarks.launch.watching import Job, Limits, Outcome
 
 ALL = {"prepare", "report", *(f"{stage}-{n}" for stage in ("train", "dynamics", "measure") for n in CELLS)}
 ROOT = os.geteuid() == 0
@@ -177,6 +180,32 @@ def test_the_launch_is_interrupted(project: Standins, head: str, completes: Comp
     assert project.all_gone()
     assert recorded(project) == {"prepare", "train@a", "train@c"}
     assert set(completes("prepare", "train-a", "train-c")) == ALL - {"prepare", "train-a", "train-c"}
+
+
+def test_what_ended_before_the_interrupt_and_was_not_heard_of(
+    project: Standins, launch: Here, completes: Completes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come after a cell has noted its end and before the launch has its outcome."""
+
+    def run(
+        _: Direct, jobs: Sequence[Job], folder: Path, limits: Limits, notes: Path, alone: bool
+    ) -> Iterator[Outcome]:
+        for job in jobs:
+            if job.name == "train@b":
+                raise KeyboardInterrupt
+            outcome = watching.run(job, folder, limits, notes)
+            if not job.name.startswith("train"):
+                yield outcome
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Direct, "run", run)
+        done = launch(project)
+    assert done.returncode == 130
+    assert lines(done.stderr) == ["interrupted; run the same command to go on"]
+    ended_before = {f"train@{n}" for n in CELLS[: CELLS.index("b")]}
+    assert ended_before
+    assert recorded(project) == {"prepare", *ended_before}
+    assert not set(completes("prepare")) & {name.replace("@", "-") for name in ended_before}
 
 
 def test_dvc_repro_is_killed(project: Standins, completes: Completes) -> None:

@@ -80,12 +80,17 @@ class Launch:
         often = 0.5 if sys.stderr.isatty() else 20
         start = time.monotonic() - self.seconds[RECORDING]
         with tqdm(desc=what, total=len(jobs), unit="cell", mininterval=often) as bar:
-            for outcome in running:
-                self._end(replace(outcome, job=given[outcome.job]))
-                bar.set_postfix_str(f"{len(self.failed)} failed" if self.failed else "", refresh=False)
-                bar.update()
-                if time.monotonic() - self._recorded > OFTEN:
-                    self.record()
+            try:
+                for outcome in running:
+                    self._end(replace(outcome, job=given.pop(outcome.job)))
+                    bar.set_postfix_str(f"{len(self.failed)} failed" if self.failed else "", refresh=False)
+                    bar.update()
+                    if time.monotonic() - self._recorded > OFTEN:
+                        self.record()
+            finally:  # cut short, some may have ended that have not been heard of
+                ended = [job for job in given.values() if self.pipeline.done_before(job)]
+                self.ran += len(ended)
+                self.unrecorded += ended
         self.seconds[what] += time.monotonic() - self.seconds[RECORDING] - start
 
     def _given(self, job: Job) -> Job:
