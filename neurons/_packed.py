@@ -1,13 +1,15 @@
 """Both pathways of a circuit as one convolution and one GroupNorm, and how those are computed best.
 
 the convolutions' channels stand in the order [merged group, {T, P}, channel], so that one GroupNorm of twice as
-many groups follows; small groups are merged into block-diagonal ones, which the kernels of a CPU like better;
+many groups follows; on a CPU, small groups of small maps are convolved by neurons/_kernels.py, and where those do
+not serve, they are merged into block-diagonal ones, which PyTorch's kernels like better;
 1 + tanh(n) = 2 sig(2 n): a sigmoid, many times as fast as tanh, gives half a factor; the 2 within it goes into
 the GroupNorm's affine numbers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from neurons._firing import Firing
+from neurons._kernels import Geometry, GroupedConvolution
 
 SMALL_MAP = 256  # cells up to which a CPU convolves faster in channels-last, the two conversions included
 SMALL_GROUP = 8  # channels below which a CPU computes block-diagonal groups faster than the true ones
@@ -36,9 +39,16 @@ class Shape:
     kernel_size: int
     eps: float
 
-    def merged(self, device: torch.device) -> int:
-        """How many groups are computed: on a CPU fewer, so that each has at least SMALL_GROUP channels."""
-        if device.type != "cpu":
+    def geometry(self, current: Tensor, low: torch.dtype) -> Geometry | None:
+        """Of the convolution that our own kernels compute for currents like this one; None where PyTorch's do."""
+        own, (height, width) = self.channels // self.groups, current.shape[2:]
+        made = Geometry(low, self.groups, own, self.pathways * own, height, width, self.kernel_size)
+        here = current.device.type == "cpu" and low == current.dtype and current.is_contiguous()
+        return made if here and made.fits() else None
+
+    def merged(self, current: Tensor, low: torch.dtype) -> int:
+        """How many groups are computed: by PyTorch on a CPU fewer, so that each has at least SMALL_GROUP channels."""
+        if current.device.type != "cpu" or self.geometry(current, low):
             return self.groups
         fits = [m for m in range(1, self.groups + 1) if self.groups % m == 0 and self.channels // m >= SMALL_GROUP]
         return max(fits, default=1)
@@ -98,30 +108,33 @@ class Packer:
         self._packed: Packed | None = None
         self._kernels: dict[tuple[torch.dtype, bool], Tensor] = {}
         self._ways: dict[Any, Way] = {}
+        self._merged: dict[Any, int] = {}
 
     def __reduce__(self) -> tuple[type["Packer"], tuple[Shape]]:
         """A copy packs for itself: what is kept belongs to the graph of these parameters."""
         return Packer, (self.shape,)
 
-    def __call__(self, parameters: Sequence[Tensor]) -> Packed:
+    def __call__(self, parameters: Sequence[Tensor], merged: int) -> Packed:
         """The packed parameters; a change in place shows in a tensor's version, a new storage in its address.
 
         Pack saves nothing for its backward pass, so that the same result may be differentiated again.
         """
-        made_of: list[Any] = [torch.is_grad_enabled()]
+        made_of: list[Any] = [torch.is_grad_enabled(), merged]
         for one in parameters:
             made_of += (id(one), one._version, one.data_ptr(), one.requires_grad)
         if self._packed is None or made_of != self._made_of:
-            merged = self.shape.merged(parameters[0].device)
             self._packed = Packed(*Pack.apply(self.shape, merged, *parameters))  # type: ignore[no-untyped-call]
             self._made_of, self._held, self._kernels, self._ways = made_of, parameters, {}, {}
         return self._packed
 
     def way(self, parameters: Sequence[Tensor], current: Tensor, detach: bool, firing: Firing) -> "Way":
         """How to compute the pathways for currents [B, C, H, W] like this one."""
-        packed, kind = self(parameters), current.device.type
+        kind = current.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else current.dtype
-        key = (current.shape, current.dtype, low, current.is_contiguous(), detach)
+        key = (current.shape, current.dtype, low, current.is_contiguous(), kind, detach)
+        if key not in self._merged:
+            self._merged[key] = self.shape.merged(current, low)
+        packed = self(parameters, self._merged[key])
         if key not in self._ways or self._ways[key].firing is not firing:
             self._ways[key] = Way(self, packed, current, low, detach, firing)
         return self._ways[key]
@@ -138,8 +151,8 @@ class Packer:
 class Way:
     """How one pass computes the pathways, for currents of one shape, layout, precision and device.
 
-    Under autocast the convolution computes in less than the rest. Where maps are small, a CPU convolves faster in
-    channels-last (`nhwc`), the conversions to and from the layout of the rest included.
+    Under autocast the convolution computes in less than the rest. Where maps are small, PyTorch convolves faster on a
+    CPU in channels-last (`nhwc`), the conversions to and from the layout of the rest included.
     """
 
     def __init__(
@@ -148,8 +161,11 @@ class Way:
         batch, channels, height, width = current.shape
         kind, shape = current.device.type, packer.shape
         self.packed, self.detach, self.firing, self.eps = packed, detach, firing, shape.eps
-        self.merged = merged = shape.merged(current.device)
-        self.nhwc = kind == "cpu" and height * width <= SMALL_MAP and current.is_contiguous()
+        self.merged = merged = shape.merged(current, low)
+        geometry = shape.geometry(current, low)
+        self.own = GroupedConvolution(geometry) if geometry else None
+        small = kind == "cpu" and height * width <= SMALL_MAP and current.is_contiguous()
+        self.nhwc = small and self.own is None
         self.kernel = packer.kernel(low, self.nhwc)
         self.dtype, self.low = current.dtype, low if low != current.dtype else None
         self.padding = [shape.kernel_size // 2] * 2
@@ -158,6 +174,12 @@ class Way:
         self.fold = (batch, merged, channels // merged, height, width)  # a view [B, C, H, W] -> that fits `split`'s
         # as tensors: a Python number is cast anew in every operation, for longer than a small map is multiplied
         self.one, self.two, self.alpha = (current.new_tensor(number) for number in (1.0, 2.0, firing.alpha))
+
+    @cached_property
+    def turned(self) -> Tensor:
+        """The kernel for the way back through our own convolution."""
+        assert self.own is not None  # noqa: S101
+        return self.own.turn(self.kernel)
 
     def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """A tensor of all pathways' channels [B, pathways C, H, W] as one view each, [B, merged, C / merged, H, W]."""
@@ -175,6 +197,8 @@ class Way:
 
     def convolve(self, spikes: Tensor) -> Tensor:
         """What GroupNorm reads, [B, pathways C, H, W]."""
+        if self.own:
+            return self.own(spikes, self.kernel)
         laid = self.laid(spikes)
         return self.unlaid(torch.conv2d(laid, self.kernel, None, 1, self.padding, 1, self.merged))
 
@@ -195,8 +219,11 @@ class Way:
         given, scale, shift = _norm_backward(inner, made, mean, deviation, self.packed.scale, *self.sizes, _ALL)
         return self.laid(given), scale, shift
 
-    def convolve_backward(self, gradient: Tensor, laid: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
+    def convolve_backward(self, gradient: Tensor, laid: Tensor, wanted: tuple[bool, bool]) -> tuple[Any, Any]:
         """Gradients of the spikes, which are `laid`, and of the kernel, as far as `wanted`."""
+        if self.own:
+            source = self.own.back(gradient, self.turned) if wanted[0] else None
+            return source, self.own.to_weight(laid, gradient) if wanted[1] else None
         source, weight, _ = _convolution_backward(
             gradient, laid, self.kernel, None, _ONES, self.padding, _ONES, False, _ZEROS, self.merged,
             [*wanted, False],
