@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import compare
-from benchmarks.speed import pairs
+from benchmarks.speed import bench_launch, pairs
 
 
 class Clock:
@@ -138,3 +139,16 @@ def test_where_nothing_is_timed_each_is_called_once(benchmark: Any) -> None:
     measured("made up", lambda: calls.append("own"), lambda: calls.append("other"), "the other")
     assert calls == ["other", "own"]
     assert not benchmark.extra_info
+
+
+def test_a_ratio_taken_once_is_compared_like_the_others() -> None:
+    benchmark = SimpleNamespace(extra_info={}, stats=SimpleNamespace(name="test_it"))
+    bench_launch.note(benchmark, 1.23456, "one by one")
+    found = compare.Ratio.model_validate(benchmark.extra_info)
+    assert (found.reference, found.ratio, found.quartiles) == ("one by one", 1.2346, (1.2346, 1.2346))
+
+
+def test_the_official_run_is_one_that_is_compared() -> None:
+    found = compare.read(ROOT / "results" / "speed.json").ratios()
+    folders = {name.partition("::")[0] for name in found}
+    assert folders == {f"benchmarks/speed/{path.name}" for path in (ROOT / "benchmarks" / "speed").glob("bench_*.py")}
