@@ -93,7 +93,7 @@ def cell_parser(stage: str, what: str) -> argparse.ArgumentParser:
 
 def cell(options: argparse.Namespace) -> Cell:
     """The cell that the options name; SettingsError where params.yaml has none such."""
-    loaded = settings.load()
+    loaded = settings.load(profile=options.profile)
     profile = options.profile or loaded.profile
     neuron = getattr(options, "neuron", None)
     return Cell(

@@ -2,7 +2,8 @@
 
     python -m benchmarks.pipelines
 
-To be run when a dataset was added to `datasets:` in params.yaml, or taken out; `--check` only says whether it was.
+To be run when params.yaml has another `datasets:`, or another profile with `more_neurons:` of its own; `--check` only
+says whether it has to be. The main job begins with it.
 DVC has no way to share stages between files, and one file for all cells would cost seconds a stage.
 """
 
@@ -24,9 +25,11 @@ def wanted(loaded: Settings) -> dict[Path, str]:
     """
     for dataset in loaded.datasets:
         loaded.cell(loaded.profile, dataset)
-    text = STAGES.read_text()
+    text, more = STAGES.read_text(), ""
+    if lines := loaded.more_neurons.get(loaded.profile):  # DVC puts them beside `neurons` of params.yaml
+        more = "  - neurons:\n" + "".join(f"      {line}: {{}}\n" for line in lines)
     return {
-        FOLDER / dataset / "dvc.yaml": f"vars:\n  - ../../params.yaml\n  - dataset: {dataset}\n\n{text}"
+        FOLDER / dataset / "dvc.yaml": f"vars:\n  - ../../params.yaml\n  - dataset: {dataset}\n{more}\n{text}"
         for dataset in loaded.datasets
     }
 

@@ -136,6 +136,7 @@ class Settings(_Strict):
     datasets: Annotated[list[Name], Field(min_length=1)]
     stability: list[Name]  # the datasets on which the means against the circuit's instability are tried
     neurons: dict[Name, dict[str, Any]]
+    more_neurons: dict[ProfileName, dict[Name, dict[str, Any]]]  # lines of one profile alone
     profiles: dict[ProfileName, dict[Name, CellSettings]]
     _widened: dict[str, Any] = PrivateAttr(default_factory=dict)  # line -> its as_wide_as
 
@@ -143,14 +144,39 @@ class Settings(_Strict):
     @classmethod
     def _without_reserved(cls, raw: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         """Takes as_wide_as out of the lines: what stays in `neurons` are arguments of the neurons' `build` alone."""
-        lines = raw.get("neurons") if isinstance(raw, dict) else None
-        if not isinstance(lines, dict):
+        if not isinstance(raw, dict):
             return validate(raw)
-        given = {name: line for name, line in lines.items() if isinstance(line, dict)}
-        kept = {name: {key: value for key, value in line.items() if key != AS_WIDE_AS} for name, line in given.items()}
-        settings = validate({**raw, "neurons": {**lines, **kept}})
-        settings._widened = {name: line[AS_WIDE_AS] for name, line in given.items() if AS_WIDE_AS in line}
+        more = raw.get("more_neurons")
+        more = more if isinstance(more, dict) else {}
+        widened: dict[str, Any] = {}
+        kept = {"neurons": _arguments(raw.get("neurons"), widened)}
+        kept |= {"more_neurons": {name: _arguments(lines, widened) for name, lines in more.items()}} if more else {}
+        settings = validate({**raw, **{key: lines for key, lines in kept.items() if key in raw}})
+        settings._widened = widened
         return settings
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        for profile, lines in self.more_neurons.items():
+            if profile not in self.profiles:
+                raise ValueError(f"more_neurons.{profile}: unknown profile; {near(profile, list(self.profiles))}")
+            for name, arguments in lines.items():
+                others = [self.neurons, *(of for other, of in self.more_neurons.items() if other != profile)]
+                if name in self.neurons or any(lines.get(name, arguments) != arguments for lines in others):
+                    raise ValueError(f"more_neurons.{profile}.{name}: stands elsewhere too; give one of them a label")
+        return self
+
+    def of(self, profile: str) -> Self:
+        """The same with the lines of a profile: those that all have, and then its own."""
+        return self._with_lines({**self.neurons, **self.more_neurons.get(profile, {})})
+
+    def of_all(self) -> Self:
+        """The same with the lines of all profiles."""
+        more = {name: params for lines in self.more_neurons.values() for name, params in lines.items()}
+        return self._with_lines({**self.neurons, **more})
+
+    def _with_lines(self, lines: dict[str, dict[str, Any]]) -> Self:
+        return self.model_copy(update={"neurons": lines})
 
     def cell(self, profile: str, dataset: str) -> CellSettings:
         """Settings of a dataset in a profile; SettingsError for unknown names."""
@@ -189,6 +215,16 @@ class Settings(_Strict):
         return twin
 
 
+def _arguments(lines: Any, widened: dict[str, Any]) -> Any:
+    """Lines without their as_wide_as, which goes to `widened`; what is no line stays for the validation to refuse."""
+    if not isinstance(lines, dict):
+        return lines
+    given = {name: line for name, line in lines.items() if isinstance(line, dict)}
+    widened |= {name: line[AS_WIDE_AS] for name, line in given.items() if AS_WIDE_AS in line}
+    kept = {name: {key: value for key, value in line.items() if key != AS_WIDE_AS} for name, line in given.items()}
+    return {**lines, **kept}
+
+
 def kind(name: str) -> str:
     """The neuron or dataset that an entry of params.yaml names: what stands before a hyphen; behind it is a label."""
     return name.partition("-")[0]
@@ -204,8 +240,11 @@ def is_ablation(name: str) -> bool:
     return name.startswith("stc_") and ABLATED.fullmatch(name.partition("-")[2]) is not None
 
 
-def load(path: Path = PARAMS) -> Settings:
-    """Reads and checks params.yaml; SettingsError names the first thing that is wrong with it."""
+def load(path: Path = PARAMS, profile: str | None = None) -> Settings:
+    """Reads and checks params.yaml; SettingsError names the first thing that is wrong with it.
+
+    `neurons` are the lines of `profile`, or of the profile that the file names.
+    """
     try:
         raw = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -217,9 +256,10 @@ def load(path: Path = PARAMS) -> Settings:
     except ValidationError as error:
         raise SettingsError(f"{path}: {_first(error)}") from None
     settings.cell(settings.profile, settings.datasets[0])
-    for name in settings.neurons:
-        settings.twin(name)
-    return settings
+    for own in map(settings.of, settings.profiles):
+        for name in own.neurons:
+            own.twin(name)
+    return settings.of(profile or settings.profile)
 
 
 def _first(error: ValidationError) -> str:

@@ -4,7 +4,7 @@
 
 Writes into results/sources/, a small file each, so that a stage depends on what decides its result and on no more:
 
-    <line>.json                            a line under `neurons:` of params.yaml: its arguments and files
+    <line>.json                            a line under `neurons` or `more_neurons` of params.yaml: arguments, files
     neurons/<neuron>.json                  a neuron by itself, for stages that build it whatever params.yaml says
     datasets/<dataset>.json                a dataset's files
     profiles/<profile>/<dataset>/<part>.json   what params.yaml says of a dataset in a profile, by part
@@ -150,7 +150,8 @@ def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def contents(loaded: Settings) -> dict[str, dict[str, Any]]:
     """What every line, neuron, dataset and profile of params.yaml rests on, by the name of its file below OUT."""
-    found = {line: of_line(loaded, line) for line in loaded.neurons}
+    every = loaded.of_all()
+    found = {line: of_line(every, line) for line in every.neurons}
     found |= {f"neurons/{name}": {"of": name, "files": _hashed(of(name))} for name in neurons.available()}
     for line in {*loaded.datasets, *datasets.available()}:
         kind = settings.kind(line)

@@ -44,7 +44,7 @@ class Rerun(Cell):
 def main() -> None:
     """Compares a rerun with the committed results and writes the certificate."""
     options = _parser().parse_args()
-    loaded = settings.load()
+    loaded = settings.load(profile=options.profile)
     profile = options.profile or loaded.profile
     for dataset in loaded.datasets:
         loaded.cell(profile, dataset)  # refuses a profile that is not there

@@ -51,7 +51,8 @@ class Place:
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        params |= {"profile": "quick", "datasets": ["moving_mnist"], "neurons": {neuron: {} for neuron in MSE}}
+        params |= {"profile": "quick", "datasets": ["moving_mnist"], "more_neurons": {}}
+        params["neurons"] = {neuron: {} for neuron in MSE}
         self.folder, self.params = folder, params
         self.save()
         self.committed, self.rerun = Clone(folder / "results"), Clone(folder / "other")

@@ -107,7 +107,7 @@ class Project:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
         self.params["profile"] = "smoke"
-        self.params["neurons"] = {"lif": {}}
+        self.params |= {"neurons": {"lif": {}}, "more_neurons": {}}
         self.params["datasets"] = ["moving_mnist"]
         self.cell = self.params["profiles"]["smoke"]["moving_mnist"]
         self.cell["training"] |= TINY

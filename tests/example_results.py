@@ -102,6 +102,7 @@ def params(root: Path, neurons: Sequence[str], datasets: Sequence[str], seeds: i
         "neurons": {name: {} for name in neurons},
         "datasets": list(datasets),
         "stability": [],
+        "more_neurons": {},
         "profiles": {PROFILE: dict.fromkeys(datasets, cell)},
     }
     (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -77,6 +77,7 @@ PARAMS: dict[str, Any] = {
     "neurons": {"lif": {}, "stc_lif": {}, "plif": {}},
     "datasets": ["moving_mnist", "advection"],
     "stability": [],
+    "more_neurons": {},
     "profiles": {
         "small": of_profile("moving_mnist", "advection"),
         "large": of_profile("moving_mnist", "advection", batch=8),

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from conftest import ROOT
+from dvc.repo import Repo as DvcRepo
 
+import neurons
 from benchmarks import pipelines, settings
 from benchmarks.settings import Settings, SettingsError
 
@@ -36,6 +39,32 @@ def test_a_file_for_each_dataset_and_none_for_others(loaded: Settings) -> None:
         assert {"dataset": dataset} in content["vars"]
         assert set(content["stages"]) == {"prepare", "train", "measure", "dynamics"}
     assert pipelines.stale(loaded) == []
+
+
+def test_lines_of_one_profile_stand_beside_those_of_all(loaded: Settings) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params |= {"datasets": ["moving_mnist"], "neurons": {"lif": {}, "stc_lif": {}}}
+    params["more_neurons"] = {"standard": {"stc_glif": {}, "glif-wide": {"as_wide_as": "stc_glif"}}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    cells = {}
+    for profile in ("quick", "standard"):
+        Path("params.yaml").write_text(yaml.safe_dump({**params, "profile": profile}))
+        pipelines.main()
+        stages = DvcRepo.init(no_scm=True, force=True).index.stages
+        cells[profile] = {stage.name.partition("@")[2] for stage in stages if stage.name.startswith("train@")}
+        assert cells[profile] == {f"{profile}-{line}" for line in settings.load().neurons}
+    assert cells["quick"] == {"quick-lif", "quick-stc_lif"}
+    assert cells["standard"] == {f"standard-{line}" for line in ("lif", "stc_lif", "stc_glif", "glif-wide")}
+    with pytest.raises(SettingsError, match="unknown neuron"):
+        settings.load(profile="quick").neuron("stc_glif")
+
+
+def test_standard_has_the_circuit_on_every_neuron_with_a_membrane() -> None:
+    loaded = settings.load(ROOT / "params.yaml", profile="standard")
+    plain = {settings.kind(line) for line in loaded.neurons if not line.startswith("stc_")}
+    states = {name: neurons.build(name, 16).initial_state(torch.zeros(1, 16, 1, 1))._fields for name in plain}
+    able = {f"stc_{name}" for name, fields in states.items() if "v" in fields}
+    assert able == {settings.kind(line) for line in loaded.neurons if line.startswith("stc_")}
 
 
 def test_a_dataset_that_the_profile_does_not_have_is_named(loaded: Settings) -> None:

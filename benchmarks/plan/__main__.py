@@ -52,7 +52,7 @@ def main() -> None:
     """Prints the plan."""
     options = parser().parse_args()
     workers = workers_of(options)
-    loaded = settings.load()
+    loaded = settings.load(profile=options.profile)
     profile = options.profile or loaded.profile
     if profile not in loaded.profiles:
         raise SettingsError(f"unknown profile {profile!r}; {near(profile, list(loaded.profiles))}")

@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--keep-going", action="store_true", help="show cells whose results are missing, and exit 0")
     parser.add_argument("--highlight", metavar="NEURON", help="one neuron of params.yaml against all others, in a page")
     options = parser.parse_args()
-    loaded = settings.load()
+    loaded = settings.load(profile=options.profile)
     profile, highlight = options.profile or loaded.profile, options.highlight
     for dataset in loaded.datasets:
         loaded.cell(profile, dataset)  # refuses a profile that is not there
