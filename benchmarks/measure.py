@@ -26,7 +26,7 @@ from neurons import NeuronError
 
 REFERENCE = "lif"
 WHAT = {"train_step": 1.0, "inference": 0.4, "latency": 0.2}  # what is timed, and its share of cost.seconds
-BUILDS = 5  # networks of a kind that take turns, if cost.repeats allows: where one lies in memory moves its ratio 7 %
+BUILDS = 9  # networks of a kind that take turns, if cost.repeats allows: where one lies in memory moves its ratio 7 %
 COLUMNS = ("what", "repeat", "own", "reference")
 
 
