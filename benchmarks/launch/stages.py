@@ -81,7 +81,11 @@ class Pipeline:
         import networkx as nx
 
         graph = get_active_graph(self.repo.index.graph)
-        chosen = [stage for target in self.targets for stage in self.repo.stage.collect(target)]
+        known = {stage.addressing: stage for stage in graph}  # DVC itself reads a lock file anew for each target
+        chosen = []
+        for target in self.targets:
+            own = known.get(target.removeprefix("dvc.yaml:"))
+            chosen += [own] if own is not None else self.repo.stage.collect(target)
         planned = plan_repro(graph, chosen) if chosen else []
         self.stages = {stage.addressing: stage for stage in planned}
         self._upstream = {s.addressing: {up.addressing for up in nx.descendants(graph, s)} for s in planned}
