@@ -119,7 +119,13 @@ def test_ids_of_two_inline_figures_never_meet_and_no_style_leaks() -> None:
     for markup, own in zip((one, two), ids, strict=True):
         assert len(re.findall(r' id="', markup)) == len(own)
         assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', markup)) <= own
-        assert "<style" not in markup
+        assert "<metadata" not in markup
+        (name,) = {own for own in ids[one != markup] if own.rpartition("-")[2] == "pareto"}
+        (rules,) = re.findall(r"<style>(.*?)</style>", markup)
+        classes = set(re.findall(r' class="(\w+)"', markup))
+        assert len(classes) > 5
+        assert re.fullmatch(rf"(#{name} \.\w+{{[^{{}}]+}})+", rules)  # for this figure alone
+        assert set(re.findall(r"\.(\w+){", rules)) == classes
         assert not re.search(r'(?:src|href)="(?!#)', markup)  # nothing is fetched
         assert ' aria-label="D"' in markup
 
@@ -192,9 +198,8 @@ def test_the_same_results_give_the_same_bytes_and_all_figures(subject: Subject, 
     for figure in shown["figures"] + shown["dynamics"]:
         assert ("svg" in figure) == (figure["name"] in ("pareto", "intervals"))
         if "source" in figure:
-            kind = "gif" if figure["name"] == "film" else "webp"
-            content = base64.b64decode(figure["source"].removeprefix(f"data:image/{kind};base64,"))
-            assert Image.open(io.BytesIO(content)).format == kind.upper()
+            content = base64.b64decode(figure["source"].removeprefix("data:image/webp;base64,"))
+            assert Image.open(io.BytesIO(content)).format == "WEBP"
 
 
 def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +265,14 @@ def test_the_film_is_small_and_has_a_picture_a_frame() -> None:
     assert film.n_frames == 8
     assert film.info["loop"] == strips.PLAYS - 1  # a GIF counts how often it starts again
     assert strips.film("D", truth, {}, 4) is None
+    page: Any = Image.open(io.BytesIO(strips.animated(made)))
+    assert page.n_frames == film.n_frames
+    assert page.info["loop"] == strips.PLAYS
+    for frame in range(film.n_frames):
+        film.seek(frame)
+        page.seek(frame)
+        np.testing.assert_array_equal(np.asarray(page.convert("RGB")), np.asarray(film.convert("RGB")))
+        assert page.info["duration"] == film.info["duration"]
 
 
 def test_a_great_group_is_drawn_in_parts_and_nobody_is_lost(subject: Subject, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class Pipeline:
 
         graph = get_active_graph(self.repo.index.graph)
         known = {stage.addressing: stage for stage in graph}  # DVC itself reads a lock file anew for each target
-        chosen = []
+        chosen: list[Any] = []
         for target in self.targets:
             own = known.get(target.removeprefix("dvc.yaml:"))
             chosen += [own] if own is not None else self.repo.stage.collect(target)

@@ -144,7 +144,7 @@ class Studio:
             return []
         (self.folder / f"{self.subject.name}-film.gif").write_bytes(made)
         title = f"One test sequence as a film: truth, prediction, |error| of {', '.join(each)}"
-        return [{"name": "film", "title": title, "source": _uri("gif", made)}]
+        return [{"name": "film", "title": title, "source": _uri("webp", strips.animated(made))}]
 
     def _truth(self) -> NDArray[np.uint8] | None:
         """The sample sequences of the dataset; None where there is no readable picture of them."""

@@ -182,8 +182,9 @@ class Painter:
         return [name for name in self.neurons if name in best or name == REFERENCE]
 
     def in_short(self) -> list[str]:
-        """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml."""
-        means = {name: mean for name, mean in self.means.get("mse", {}).items() if name in self.look}
+        """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml; no control."""
+        known = self.means.get("mse", {}).items()
+        means = {name: mean for name, mean in known if name in self.look and self.group_of.get(name) != "control"}
         best = min(means, key=means.__getitem__, default=REFERENCE)
         return [name for name in self.neurons if name in (REFERENCE, STC, best)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
 Frames = NDArray[np.uint8]  # [T, C, H, W], or [N, T, C, H, W] with a leading axis of sequences
@@ -87,6 +87,18 @@ def film(title: str, truth: Frames, predictions: dict[str, Frames], observed: in
         if len(made) <= LARGEST:
             return made
     return None
+
+
+def animated(film: bytes) -> bytes:
+    """A film, GIF as `film` makes it, as animated webp without loss: an eighth of the size."""
+    made = io.BytesIO()
+    with Image.open(io.BytesIO(film)) as gif:
+        shown = [(picture.convert("RGB"), picture.info["duration"]) for picture in ImageSequence.Iterator(gif)]
+    pictures, durations = map(list, zip(*shown, strict=True))
+    pictures[0].save(
+        made, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=PLAYS, lossless=True, method=2
+    )
+    return made.getvalue()
 
 
 def _scene(

@@ -81,7 +81,7 @@
     }
   }
   document.addEventListener("click", (event) => {
-    const heading = event.target.closest("thead th");
+    const heading = event.target.closest("table[data-key] thead th");
     if (!heading) return;
     const now = { ascending: -1, descending: 0 }[heading.getAttribute("aria-sort")] ?? 1;
     sort(heading.closest("table"), heading.cellIndex, now);
