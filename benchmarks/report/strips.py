@@ -62,9 +62,11 @@ def encoded(picture: Image.Image) -> bytes:
 
 
 def webp(picture: Image.Image) -> bytes:
-    """A strip as webp without loss, smaller than PNG."""
+    """A strip as webp for the page, half the size: in as many greys as a film, and without loss beyond that."""
     made = io.BytesIO()
-    picture.convert("RGB").save(made, "WEBP", lossless=True, method=2)
+    step = 255 / (LEVELS[0] - 1)
+    greys = picture.point([round(round(grey / step) * step) for grey in range(256)])
+    greys.convert("RGB").save(made, "WEBP", lossless=True, method=2)
     return made.getvalue()
 
 
