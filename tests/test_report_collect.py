@@ -11,7 +11,7 @@ from example_results import DATASETS, GPU, PROFILE, diverged, edit, elsewhere, l
 
 from benchmarks import settings
 from benchmarks.report import __main__ as stage
-from benchmarks.report import panels, provenance, series
+from benchmarks.report import lift, panels, provenance, series
 from benchmarks.report.collect import COLUMNS, ROOT, collect
 from benchmarks.report.summary import summarise
 
@@ -56,6 +56,19 @@ def test_every_number_of_the_files_is_in_the_table(folder: Path) -> None:
     (value,) = rows.loc[(rows["metric"] == "ssim@4") & (rows["seed"] == 2), "value"]
     assert value == said
     assert set(found["status"]) == {"ok"}
+
+
+def test_the_circuit_on_a_neuron_with_own_weights_is_no_more_ranked_than_it(folder: Path) -> None:
+    write(folder, neurons=5, datasets=1, seeds=3)
+    edit(MNIST / "lif" / "accuracy.json", lambda content: content.update(group="weighted"))
+    relock(5)
+    found = table()
+    groups = found.drop_duplicates("neuron").set_index("neuron")["group"]
+    assert groups["lif"] == groups["stc_lif"] == "weighted"
+    lines = {line.neuron: line for line in summarise(found, DATASETS[0])}
+    assert not lines["stc_lif"].ranked
+    assert lines["stc_lif"].lift is not None  # what it adds is looked at all the same
+    assert [one.twin for one in lift.lifts(found)].count("stc_lif") == 1
 
 
 def test_cells_of_another_device_stand_apart(folder: Path) -> None:

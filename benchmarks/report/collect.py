@@ -20,7 +20,7 @@ import pandas as pd
 
 from benchmarks.files import ResultsError, read_json
 from benchmarks.report import provenance
-from benchmarks.settings import Settings, is_ablation, is_control
+from benchmarks.settings import Settings, is_ablation, is_control, kind
 
 COLUMNS = ["profile", "dataset", "neuron", "group", "seed", "status", "metric", "value"]
 ROOT = Path("results")
@@ -52,9 +52,12 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
         stages = _stages(dataset, keep_going)
         for stage, its in by_stage.items():
             _set_apart(its, folder, stages, stage, keep_going)
+        weighted = {kind(row["neuron"]) for row in own if row["group"] == "weighted"}
         for row in own:
             if is_control(row["neuron"]) or is_ablation(row["neuron"]):
                 row["group"] = "control"
+            elif kind(row["neuron"]).removeprefix("stc_") in weighted:  # the circuit leaves it its own weights
+                row["group"] = "weighted"
         rows += [{"profile": profile, "dataset": dataset, **row} for row in own]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.astype({"seed": "Int64", "value": "float64"})

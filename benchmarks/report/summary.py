@@ -157,7 +157,7 @@ def base_of(line: Line) -> str:
 
     STC-PLIF stands on PLIF as published, whatever PLIF's own line has.
     """
-    if line.group != "stc":
+    if line.group not in ("stc", "weighted") or not line.neuron.startswith("stc_"):
         return ""
     base = line.neuron.removeprefix("stc_").partition("-")[0]
     return {"plif": "plif-published"}.get(base, base)
