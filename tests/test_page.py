@@ -187,3 +187,9 @@ def test_five_datasets_of_fifty_neurons_leave_room_for_the_figures() -> None:
     one = {**made["sections"][0], "tables": tables(lines, {})}
     made["sections"] = [{**one, "name": f"dataset_{i}", "title": f"Dataset {i}"} for i in range(5)]
     assert len(page.render(made).encode()) < LIMIT / 2
+
+
+def test_the_committed_pages_are_small_enough_to_send() -> None:
+    pages = sorted((ROOT / "reports").glob("*/index.html"))
+    assert {path.parent.name for path in pages} >= {"quick", "standard"}
+    assert {path.parent.name: size for path in pages if (size := path.stat().st_size) >= LIMIT} == {}
