@@ -65,8 +65,8 @@ def test_datasets_and_groups_are_chosen_everywhere(page: Page | None) -> None:
     choose(page, "Datasets", "City flow (synthetic)")
     assert not page.locator("#city_flow").is_visible()
     assert page.locator("#moving_mnist").is_visible()
-    assert page.locator("[data-key='of-plif'] tbody tr:visible > th").all_text_contents()[0] == "Moving MNIST"
-    assert len(page.locator("[data-key='of-plif'] tbody tr:visible").all()) == 2
+    assert page.locator("#neuron-plif tbody tr:visible > th").all_text_contents()[0] == "Moving MNIST"
+    assert len(page.locator("#neuron-plif tbody tr:visible").all()) == 2
     wide = page.locator("[data-key='all-datasets'] thead th:visible").all_text_contents()
     assert "City flow (synthetic)" not in wide
     assert "Moving MNIST" in wide
