@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.report.collect import COLUMNS
 from benchmarks.report.figures import Painter, draw, encoded
-from benchmarks.report.summary import findings, paired_difference, summarise
+from benchmarks.report.summary import MOST_NAMED, findings, paired_difference, summarise
 from benchmarks.report.tables import environment, latex, tables
 
 ERRORS = {
@@ -179,6 +179,15 @@ def test_the_words_say_how_stc_stands_against_every_other_neuron() -> None:
 def test_neurons_that_a_trivial_predictor_beats_are_named() -> None:
     said = findings(summarise(results(), "d"))
     assert "3 of 4 trained spiking neurons beat the best trivial predictor (black, MSE 12); late not." in said
+
+
+def test_names_are_left_out_where_they_would_be_all_or_too_many() -> None:
+    said = findings(summarise(results({**ERRORS, ("black", "trivial"): [0.5]}), "d"))
+    assert "None of the 4 trained spiking neurons beats the best trivial predictor (black, MSE 0.5)." in said
+    late = {(f"late{number}", "own"): [13.0, 13.0, 13.0] for number in range(MOST_NAMED)}
+    said = findings(summarise(results({**ERRORS, **late}), "d"))
+    number = 4 + MOST_NAMED
+    assert f"3 of {number} trained spiking neurons beat the best trivial predictor (black, MSE 12)." in said
 
 
 def test_a_failed_cell_keeps_its_line_and_its_reason() -> None:

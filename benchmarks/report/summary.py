@@ -15,6 +15,7 @@ STC = "stc_lif"
 HEADLINE = "mse"
 RESAMPLES = 10_000
 ENOUGH = 3  # seeds from which on an interval is given; two differences resampled would only repeat themselves
+MOST_NAMED = 8  # neurons in a sentence
 GROUPS = {
     "trivial": "trivial",
     "paper": "paper",
@@ -219,10 +220,13 @@ def findings(lines: list[Line]) -> list[str]:
         least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
         bar = least.entries[HEADLINE].mean
         worse = [line.neuron for line in trained if line.entries[HEADLINE].mean >= bar]
-        subject, rest = "Every trained spiking neuron beats", ""
-        if worse:
+        if not worse:
+            subject = "Every trained spiking neuron beats"
+        elif len(worse) == len(trained):
+            subject = f"None of the {len(trained)} trained spiking neurons beats"
+        else:
             subject = f"{len(trained) - len(worse)} of {len(trained)} trained spiking neurons beat"
-            rest = f"; {', '.join(worse)} not"
+        rest = f"; {', '.join(worse)} not" if 0 < len(worse) < min(len(trained), MOST_NAMED + 1) else ""
         said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.4g}){rest}.")
     bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
     return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
@@ -286,7 +290,8 @@ def _sides(differences: dict[str, tuple[float, float, float]]) -> tuple[list[str
 
 
 def _named(neurons: list[str]) -> str:
-    return f" ({', '.join(neurons)})" if neurons else ""
+    """The names, where they are few enough to be read; the tables have them all."""
+    return f" ({', '.join(neurons)})" if 0 < len(neurons) <= MOST_NAMED else ""
 
 
 def shown_columns(columns: list[Column], lines: list[Line]) -> list[Column]:
