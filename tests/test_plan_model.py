@@ -205,7 +205,7 @@ def test_the_time_of_a_cell_by_hand(project: Path) -> None:
     assert model.train(cell, size, speed) == pytest.approx(model.START + 3 * seed)
     # 7 pairs with LIF of 2 s, then two whose time is less than their share of 2 s
     lif = Speed(1.5, 0.01, "own")
-    fixed = model.START + model.NETWORKS
+    fixed = model.START + 2 * 3 * model.NETWORK  # three of either kind take turns
     assert model.measure(cell, speed, lif) == pytest.approx(fixed + 7 * 2.0 + 7 * 0.135 + 7 * 0.135)
     cost("small", "moving_mnist", "lif", 0.8)
     own = known().speed(cell)

@@ -21,7 +21,7 @@ LOCK = 0.013  # and of each stage in the dvc.lock of its dataset, which is read 
 SEED = 0.3  # of a seed, beside its steps
 METRICS = 1.2e-4  # of scoring a channel of a predicted frame of the test split
 METRICS_VALUE = 1e-7  # and of each of its values on top
-NETWORKS = 0.1  # of building those that measure has take turns
+NETWORK = 0.035  # of building one that measure has take turns, and of its first calls
 LOOKS = 1.3  # seeing spikes, as a multiple of predicting
 REACH = 3.0  # looking how far back a neuron reaches, in steps of 20 frames of a training batch
 PREPARE = {"events": 3e-7}  # of a value of a dataset
@@ -96,7 +96,7 @@ def measure(cell: Cell, speed: Speed, lif: Speed) -> float:
             max(share * cost.seconds, pairs * steps.get(what, speed.inference + lif.inference))
             for what, share in measuring.WHAT.items()
         )
-    return START + NETWORKS + spent
+    return START + NETWORK * 2 * min(measuring.BUILDS, cell.settings.cost.repeats) + spent
 
 
 def dynamics(cell: Cell, size: Extent, speed: Speed) -> float:
