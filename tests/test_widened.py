@@ -144,6 +144,19 @@ def test_the_lines_keep_what_is_reserved_from_the_neurons() -> None:
     assert "as_wide_as" not in LOADED.neuron("stc_lif")
 
 
+def test_every_twin_of_standard_has_a_control_unless_the_next_width_is_farther_off_than_its_own() -> None:
+    standard = settings.load(ROOT / "params.yaml", profile="standard")
+    twins = {settings.kind(name).removeprefix("stc_") for name in standard.neurons if name.startswith("stc_")}
+    controls = {settings.kind(name) for name in standard.neurons if settings.is_control(name)}
+    assert controls <= twins
+    for dataset in standard.datasets:
+        shape = standard.cell("standard", dataset).network
+        for name in sorted(twins - controls):
+            twin = {"as_wide_as": {"neuron": f"stc_{name}", "params": standard.neuron(f"stc_{name}")}}
+            assert width(Predictor(name, twin, (1, 32, 32), shape, seed=0))[0] == shape.channels, name
+    assert twins - controls == {"snntorch_sconv2dlstm"}
+
+
 def test_every_ablation_can_be_built_in_every_profile() -> None:
     """Groups have to divide the channels of all of them."""
     ablations = [name for name in LOADED.neurons if settings.is_ablation(name)]
