@@ -90,14 +90,11 @@ def test_hovering_tells_mean_deviation_count_and_seeds() -> None:
     reader = Reader(page.render(shown(), results()))
     cells = [own for own in reader.of("td") if own.get("title") == "mean 11; sd 1; n 3; seeds 10, 12, 11"]
     assert len(cells) == 2  # LIF on two datasets; its own section leaves this to their tables
-    assert {own["data-value"] for own in cells} == {"11"}
-    (large,) = {own["title"] for own in reader.of("td") if own.get("data-value") == "1100"}
-    assert large == "mean 1100; sd 100; n 3; seeds 1000, 1200, 1100"
+    assert "mean 1100; sd 100; n 3; seeds 1000, 1200, 1100" in {own.get("title") for own in reader.of("td")}
     without = Reader(page.render(shown()))
     assert "mean 11; sd 1; n 3" in {own.get("title") for own in without.of("td")}
-    differences = [own["title"] for own in reader.of("td") if own.get("data-value") == "-2"]  # stc_lif: -2, -3, -1
-    assert differences
-    assert all(text.startswith("mean -2; 95 % interval -") for text in differences)
+    # stc_lif: -2, -3, -1
+    assert any(own.get("title", "").startswith("mean -2; 95 % interval -") for own in reader.of("td"))
 
 
 def test_a_neuron_has_a_section_with_its_ranks() -> None:
@@ -151,21 +148,6 @@ def test_a_figure_keeps_its_titles_and_has_a_name() -> None:
     assert '<svg role="img" aria-label="Lift" viewBox="0 0 20 10">' in text
     assert "<?xml" not in text
     assert '<img src="data:image/gif;base64," alt="a &lt;b&gt;"' in text
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("≈ 1,234.5 (2.0)", "1234.5"),
-        ("−0.20 [−1, 2]", "-0.20"),
-        ("+3", "3"),
-        ("2.1e-07", "2.1e-07"),
-        ("– ", ""),
-        ("ok", ""),
-    ],
-)
-def test_the_number_that_a_cell_sorts_by(text: str, number: str) -> None:
-    assert page._number(text) == number
 
 
 def test_cards_that_are_linked_are_there() -> None:

@@ -106,10 +106,26 @@ def test_columns_sort_as_numbers_by_click_and_by_key(page: Page | None) -> None:
     page.keyboard.press("Space")
     assert neurons(page) == NAMES
     assert heading.get_attribute("aria-sort") is None
+    page.locator("[data-key='moving_mnist-table-1'] thead th", has_text="ΔMSE to LIF").get_by_role("button").click()
+    assert neurons(page)[:5] == ["convlstm", "stc_lif", "plif", NAMES[5], "norse_lif"]  # LIF and black have none
     failed = page.locator("[data-key='events-table-1'] thead th", has_text="MSE ↓")
     for _ in range(2):  # what has no number stays last, up and down
         failed.get_by_role("button").click()
         assert neurons(page, "events-table-1")[-1] == "plif"
+
+
+def test_what_a_cell_says_is_read_as_a_number_where_it_begins_with_one(page: Page | None) -> None:
+    if page is None:
+        return
+    texts = ["≈ 1,234.5 (2.0)", "−0.20 [−1, 2]", "+3", "2.1e-07", "–", "ok", "17 of 52"]
+    rows = "[...document.querySelectorAll('[data-key=moving_mnist-table-1] tbody tr')]"
+    page.evaluate(
+        f"texts => {rows}.forEach((row, at) => {{ row.cells[2].textContent = texts[at]; row.cells[2].title = '' }})",
+        texts,
+    )
+    page.locator("[data-key='moving_mnist-table-1'] thead th").nth(2).get_by_role("button").click()
+    ordered = page.evaluate(f"{rows}.map(row => row.cells[2].textContent)")
+    assert ordered == ["−0.20 [−1, 2]", "2.1e-07", "+3", "17 of 52", "≈ 1,234.5 (2.0)", "ok", "–"]
 
 
 def test_the_address_keeps_the_view(page: Page | None) -> None:
@@ -146,7 +162,7 @@ def test_a_cell_tells_its_values_to_keyboard_and_finger(page: Page | None) -> No
     assert tip.inner_text().startswith("mean 11; sd 1; n 3")
     page.keyboard.press("Escape")
     assert not tip.is_visible()
-    page.locator("[data-key='moving_mnist-table-1'] td[data-value='9']").click()
+    page.locator("[data-key='moving_mnist-table-1'] td[title^='mean 9;']").first.click()
     assert tip.inner_text().startswith("mean 9; sd 1; n 3")
 
 

@@ -54,8 +54,10 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
             _set_apart(its, folder, stages, stage, keep_going)
         weighted = {kind(row["neuron"]) for row in own if row["group"] == "weighted"}
         for row in own:
-            if is_control(row["neuron"]) or is_ablation(row["neuron"]):
+            if is_control(row["neuron"]):
                 row["group"] = "control"
+            elif is_ablation(row["neuron"]):
+                row["group"] = "ablation"
             elif kind(row["neuron"]).removeprefix("stc_") in weighted:  # the circuit leaves it its own weights
                 row["group"] = "weighted"
         rows += [{"profile": profile, "dataset": dataset, **row} for row in own]

@@ -45,18 +45,17 @@ class Painter:
     """Draws the figures of one dataset; `table` holds that dataset's rows only, `neurons` all lines of params.yaml.
 
     A panel for each group of neurons (of a great group several), LIF and the trivial predictors in all of them: more
-    lines would lie upon each other. `highlight` is drawn stronger than the others. Values that are not finite are not
-    drawn.
+    lines would lie upon each other. Capacity controls are not drawn: they are there to be laid beside their twins, as
+    the lift's figure does. `highlight` is drawn stronger than the others. Values that are not finite are not drawn.
     """
 
     def __init__(self, table: pd.DataFrame, neurons: list[str], title: str, highlight: str | None = None) -> None:
         self.title = title  # stands on every figure: what is synthetic says so in its title
         known = table[table["metric"].notna() & (table["status"] == "ok") & np.isfinite(table["value"].astype(float))]
-        present = set(known["neuron"])
-        self.neurons = [name for name in neurons if name in present]
+        group_of = known.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
+        self.neurons = [name for name in neurons if group_of.get(name, "control") != "control"]
         every = looks(neurons, highlight)
         self.look = {name: every[name] for name in self.neurons}
-        group_of = known.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
         self.groups: dict[str, list[str]] = {}
         for name in self.neurons:
             self.groups.setdefault(group_of[name], []).append(name)
@@ -182,9 +181,9 @@ class Painter:
         return [name for name in self.neurons if name in best or name == REFERENCE]
 
     def in_short(self) -> list[str]:
-        """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml; no control."""
+        """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml; no ablation."""
         known = self.means.get("mse", {}).items()
-        means = {name: mean for name, mean in known if name in self.look and self.group_of.get(name) != "control"}
+        means = {name: mean for name, mean in known if name in self.look and self.group_of.get(name) != "ablation"}
         best = min(means, key=means.__getitem__, default=REFERENCE)
         return [name for name in self.neurons if name in (REFERENCE, STC, best)]
 

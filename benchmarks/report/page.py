@@ -1,7 +1,7 @@
 """reports/<profile>/index.html: one page that holds everything, needs no network, the same bytes for the same results.
 
 The templates are in templates/page/, its style and script in assets/ and written into the page. This module turns what
-the report knows into what those templates show: cells with the number they sort by and the words they show on hover,
+the report knows into what those templates show: cells with the words they show on hover, which begin with the number,
 a section a neuron, notes on what the numbers are not.
 """
 
@@ -47,7 +47,6 @@ OF_A_NEURON = (  # what its section shows beside all that the table of accuracy 
     "energy_with_memory_nj",
 )
 SYNTHETIC = re.compile(r"\(([^()]*synthetic[^()]*)\)", re.IGNORECASE)  # what the banner says in brackets of the data
-NUMBER = re.compile(r"^[≈#~]?\s*([+−-]?\d[\d,]*(?:\.\d+)?(?:e[+−-]?\d+)?)")
 CIRCUIT = "the-circuit-on-any-neuron-with-a-membrane"  # heading of docs/neurons.md, for a circuit that has no card
 BY_HEADING = {column.heading: column for column in COLUMNS}
 Seeds = dict[tuple[str, str, str], list[tuple[int, float]]]  # (dataset, neuron, metric) -> [(seed, value)]
@@ -55,11 +54,10 @@ Seeds = dict[tuple[str, str, str], list[tuple[int, float]]]  # (dataset, neuron,
 
 @dataclass(frozen=True)
 class Shown:
-    """A cell of the page: its text, its rank, the number it sorts by (empty: by its text), what it says on hover."""
+    """A cell of the page: its text, its rank, what it says on hover (it sorts by the number which that begins with)."""
 
     text: str
     rank: int = 0
-    value: str = ""
     title: str = ""
 
 
@@ -96,7 +94,7 @@ def render(shown: dict[str, Any], table: pd.DataFrame | None = None) -> str:
         "allowed": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     made = environment()
-    made.filters |= {"slug": slug, "figure": _figure, "number": _number}
+    made.filters |= {"slug": slug, "figure": _figure}
     made.globals |= {
         "about": lambda row: _about(row, groups, names),
         "marked": lambda name: _marked(name, content["highlight"]),
@@ -137,19 +135,18 @@ def _grid(table: Table, dataset: str, seeds: Seeds) -> dict[str, Any]:
 
 
 def _dressed(cell: Any, line: Line, heading: str, dataset: str, seeds: Seeds) -> Shown:
-    """A cell with its number and its hover text: from the entry where the heading is a column's, else from its text."""
+    """A cell with its hover text: from the entry where the heading is a column's, or from the line's differences."""
     differences = {"ΔMSE to LIF": line.difference, "ΔMSE to base": line.lift}
     column = BY_HEADING.get(heading)
     if column and (entry := line.entries.get(column.metric)):
-        value = f"{column.scale * entry.mean:.9g}"
         own = seeds.get((dataset, line.neuron, column.metric), [])
-        return Shown(cell.text, cell.rank, value, _told(column, entry, own))
+        return Shown(cell.text, cell.rank, _told(column, entry, own))
     difference = differences.get(heading)
     if difference:
         mean, low, high = difference
         interval = "too few seeds for an interval" if math.isnan(low) else f"95 % interval {low:.6g} to {high:.6g}"
-        return Shown(cell.text, cell.rank, f"{mean:.9g}", f"mean {mean:.6g}; {interval}")
-    return Shown(cell.text, cell.rank, _number(cell.text))
+        return Shown(cell.text, cell.rank, f"mean {mean:.6g}; {interval}")
+    return Shown(cell.text, cell.rank)
 
 
 def _told(column: Column, entry: Any, own: list[tuple[int, float]]) -> str:
@@ -193,12 +190,9 @@ def _neurons(sections: list[dict[str, Any]], highlight: str | None) -> list[dict
         for line in section["lines"]:
             own = found.setdefault(line.neuron, {"name": line.neuron, "group": line.group, "rows": []})
             rank, count = section["ranks"].get(line.neuron, (0, 0))
-            place = Shown(f"{rank} of {count}", 1 if rank == 1 else 0, str(rank)) if rank else Shown("–")
+            place = Shown(f"{rank} of {count}", 1 if rank == 1 else 0) if rank else Shown("–")
             # as in the datasets' tables, which say more on hover: twice would be a quarter of the page
-            row = [
-                place,
-                *(replace(cells[line.neuron].get(heading, Shown("–")), title="", value="") for heading in headings),
-            ]
+            row = [place, *(replace(cells[line.neuron].get(heading, Shown("–")), title="") for heading in headings)]
             failed = line.status if line.status != "ok" else ""
             own["rows"].append({"dataset": section["name"], "title": section["title"], "cells": row, "failed": failed})
     for name, own in found.items():
@@ -258,12 +252,6 @@ def _figure(figure: dict[str, str]) -> Markup:
     role = "group" if "tabindex" in svg else "img"
     named = Markup('<svg role="{}" aria-label="{}"').format(role, figure["title"])
     return Markup(named + Markup(svg.removeprefix("<svg")))  # noqa: S704 (markup of our own figures)
-
-
-def _number(text: str) -> str:
-    """The number that a text begins with, as a script reads it; empty where it begins with none."""
-    found = NUMBER.match(text.strip())
-    return found.group(1).replace(",", "").replace("−", "-").removeprefix("+") if found else ""
 
 
 def _marked(name: str, highlight: str | None) -> bool:

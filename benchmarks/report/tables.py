@@ -38,7 +38,8 @@ BLOCKS = {  # the groups in the order of a paper-style table, and what stands ab
     "spikingjelly": "Library set: SpikingJelly",
     "own": "Own neurons",
     "": "Without a group",
-    "control": "Controls and ablations, not ranked",
+    "ablation": "Ablations, not ranked",
+    "control": "Capacity controls, not ranked",
     "weighted": "With own weights, not ranked",
     "artificial": "Artificial, not spiking, not ranked",
     "trivial": "Trivial predictors, not ranked",
@@ -67,7 +68,7 @@ class Table:
         """The rows by group, in the order of BLOCKS (a group unknown to it before those not ranked), with headings."""
         known = list(BLOCKS)
         groups = list(dict.fromkeys(line.group for line, _ in self.rows))
-        groups.sort(key=lambda group: known.index(group) if group in known else known.index("control") - 0.5)
+        groups.sort(key=lambda group: known.index(group) if group in known else known.index("ablation") - 0.5)
         return [(BLOCKS.get(group, group), [row for row in self.rows if row[0].group == group]) for group in groups]
 
 

@@ -37,12 +37,15 @@
     one("count").textContent = `${left} of ${entries.length} rows shown`;
   }
 
-  // --- sorting: numbers by data-value, words by their letters, what is missing last
+  // --- sorting: by the number that a cell's title or text begins with, words by their letters, what is missing last
+  const NUMBER = /^(?:mean |median |[≈#~]\s*)?([+−-]?\d[\d,]*(?:\.\d+)?(?:e[+−-]?\d+)?)/;
+
   function key(row, column) {
     const cell = row.cells[column];
     if (!cell || cell.colSpan > 1) return null;
-    if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
     const text = cell.textContent.trim();
+    const number = cell.tagName === "TD" && (NUMBER.exec(cell.title) ?? NUMBER.exec(text));
+    if (number) return Number(number[1].replaceAll(",", "").replaceAll("−", "-"));
     return text === "" || text === "–" ? null : text;
   }
 
