@@ -59,6 +59,7 @@ class Painter:
         self.groups: dict[str, list[str]] = {}
         for name in self.neurons:
             self.groups.setdefault(group_of[name], []).append(name)
+        self.neurons = [name for members in self.groups.values() for name in members]  # a group's lines together
         self.label = {name: f"{name} (artificial)" if group_of.get(name) == "artificial" else name for name in neurons}
         self.group_of = group_of
         parts = [str(metric).partition("@") for metric in known["metric"]]
@@ -172,7 +173,7 @@ class Painter:
                 figure.axes[0].set_ylim(max(low, every.min() - room), min(high, top + room))
 
     def best_of_groups(self) -> list[str]:
-        """LIF, and of every group the neuron with the least mean test MSE, in the order of params.yaml."""
+        """LIF, and of every group the neuron with the least mean test MSE, in the groups' order."""
         means = self.means.get("mse", {})
         best = {
             min((m for m in members if m in means), key=means.__getitem__, default="")
@@ -181,7 +182,7 @@ class Painter:
         return [name for name in self.neurons if name in best or name == REFERENCE]
 
     def in_short(self) -> list[str]:
-        """LIF, STC-LIF and the neuron with the least mean test MSE, in the order of params.yaml; no ablation."""
+        """LIF, STC-LIF and the neuron with the least mean test MSE, in the groups' order; no ablation."""
         known = self.means.get("mse", {}).items()
         means = {name: mean for name, mean in known if name in self.look and self.group_of.get(name) != "ablation"}
         best = min(means, key=means.__getitem__, default=REFERENCE)

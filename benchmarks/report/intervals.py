@@ -22,7 +22,7 @@ Difference = tuple[float, float, float]  # mean, low, high
 
 
 def differences(painter: Painter, lines: list[Line]) -> dict[str, Difference]:
-    """The finite mean differences to LIF of the neurons that have one, in the order of params.yaml."""
+    """The finite mean differences to LIF of the neurons that have one, group by group."""
     found = {line.neuron: line.difference for line in lines}
     return {name: own for name in painter.neurons if (own := found.get(name)) is not None and math.isfinite(own[0])}
 
