@@ -211,6 +211,17 @@ def test_nothing_is_wider_than_the_screen(page: Page | None, width: int, scheme:
     assert picture.std() > 5  # something is written on it
 
 
+def test_a_figure_is_moved_on_a_phone_rather_than_too_small_to_read(page: Page | None) -> None:
+    if page is None:
+        return
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.evaluate(OPEN)
+    wide = page.locator("figure.wide:not(.film)")
+    assert wide.count() > 1
+    widths = wide.evaluate_all("all => all.map(own => [own.firstElementChild.clientWidth, own.clientWidth])")
+    assert all(picture > 700 > 390 > shown for picture, shown in widths)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page | None, scheme: str) -> None:
     if page is None:

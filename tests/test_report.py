@@ -1,11 +1,13 @@
 """The tables' words and marks, worked out by hand from a table of results made up for it."""
 
 import math
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from benchmarks.report.collect import COLUMNS
 from benchmarks.report.figures import Painter, draw, encoded
@@ -146,6 +148,22 @@ def test_what_is_synthetic_says_so_in_every_figure() -> None:
     drawn = [draw(painter.learning_curves), draw(painter.error_by_frame)]
     drawn.append(draw(painter.overview, truth, {"lif": truth[:, 2:]}, 2))
     assert all(figure.get_suptitle() == TITLE for figure in drawn)
+
+
+def test_the_names_of_trivial_predictors_never_lie_upon_each_other() -> None:
+    close = {("mean_frame", "trivial"): [9.0], ("copy_last", "trivial"): [9.01], ("black", "trivial"): [9.02]}
+    painter = Painter(results({**ERRORS, **close}), NAMES, TITLE)
+    truth = np.zeros((1, 4, 1, 2, 2), dtype=np.uint8)
+    drawn = draw(painter.overview, truth, {"lif": truth[:, 2:]}, 2)
+    FigureCanvasAgg(drawn).draw()
+    boxes = [text.get_window_extent() for text in drawn.axes[0].texts]
+    assert len(boxes) == 3
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_control_is_drawn_beside_its_twin_alone() -> None:
+    painter = Painter(results({**ERRORS, ("lif-wide", "control"): [1.0]}), [*NAMES, "lif-wide"], TITLE)
+    assert set(painter.neurons) == set(Painter(results(), NAMES, TITLE).neurons)
 
 
 def test_trivial_predictors_far_above_the_neurons_are_not_drawn() -> None:

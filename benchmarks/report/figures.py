@@ -39,6 +39,7 @@ TRIVIAL: dict[str, Any] = {"copy_last": ":", "linear": (0, (1, 3)), "mean_frame"
 IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this times the neurons' greatest
 TOGETHER = 13  # neurons of a panel, so that its legend is no longer than it
 KEYS = 1.75  # inches of a legend
+BESIDE = 0.6  # inches that the name of a line goes up where another line's stands beside it
 
 
 class Painter:
@@ -159,14 +160,18 @@ class Painter:
         return figure
 
     def _cut(self, figure: Figure, metric: str) -> None:
-        """Ends the error's axis a little above the neurons' greatest means, so that one outlier hides no difference."""
+        """Ends the error's axis a little above the neurons' greatest means, so that no outlier hides a difference.
+
+        Nor does a trivial predictor that is good at first and bad later: what is far above the neurons is cut off.
+        """
         curves = [self._places(name, metric) for name in self.neurons if self.has(name, metric)]
         means = [curve.loc[:, curve.columns > 0].mean().to_numpy() for curve in curves]
         if means and figure.axes:
             every = np.concatenate(means)
             top = float(np.quantile(every, 0.99))
             if metric == "mse":
-                top = max([top, *(self._places(name, metric).max().max() for name in self._trivial_in_sight())])
+                trivial = max((self._places(name, metric).max().max() for name in self._trivial_in_sight()), default=0)
+                top = max(top, min(trivial, IN_SIGHT * top))
             room = 0.12 * (top - every.min())
             low, high = figure.axes[0].get_ylim()
             if room > 0:
@@ -210,10 +215,7 @@ class Painter:
                 errors, look = self._errors[name], self.look[name]
                 axes.plot(errors, np.full(len(errors), place), ls="none", ms=4, alpha=0.7, **look.dot())
                 axes.plot(errors.mean(), place, ls="none", marker="|", ms=10, color=look.colour)
-        for name in self._trivial_in_sight():
-            at = float(self._errors[name].mean())
-            axes.axvline(at, color="0.5", ls=TRIVIAL[name], lw=1)
-            axes.text(at, 0.01, name, transform=axes.get_xaxis_transform(), rotation=90, ha="right", fontsize=6)
+        self._trivial_lines(axes, BESIDE / (height - 0.75))
         labels = [self.label[name].replace("$", r"\$") for name in self.neurons]
         axes.set_yticks(range(len(self.neurons)), labels, fontsize=7)
         axes.set_ylim(len(self.neurons) - 0.4, -0.6)
@@ -229,6 +231,18 @@ class Painter:
             else:  # there is room where the observed frames stood
                 strip.text(0, 0.5, shortened(label), transform=strip.transAxes, fontsize=7, va="center")
         return figure
+
+    def _trivial_lines(self, axes: Axes, up: float) -> None:
+        """A line with its name at each trivial predictor's error; a name goes up where it would hide another."""
+        found = {name: float(self._errors[name].mean()) for name in self._trivial_in_sight()}
+        for name, at in found.items():
+            axes.axvline(at, color="0.5", ls=TRIVIAL[name], lw=1)
+        low, high = axes.get_xlim()
+        last, place = -math.inf, 0.01
+        for name, at in sorted(found.items(), key=lambda own: own[1]):
+            place = place + up if at - last < 0.06 * (high - low) else 0.01
+            axes.text(at, place, name, transform=axes.get_xaxis_transform(), rotation=90, ha="right", fontsize=6)
+            last = at
 
     def _trivial_in_sight(self) -> list[str]:
         """The trivial predictors whose error would not squeeze the neurons together."""

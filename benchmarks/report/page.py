@@ -238,7 +238,7 @@ def _counted(sections: list[dict[str, Any]], groups: dict[str, str]) -> list[tup
     return [
         (str(len(sections)), "datasets" if len(sections) != 1 else "dataset"),
         (str(spiking), "spiking neurons"),
-        (str(len(groups) - spiking), "other rows for scale"),
+        (str(len(groups) - spiking), "other rows, not ranked"),
         (" or ".join(seeds), "seeds a cell"),
     ]
 
