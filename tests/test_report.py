@@ -155,7 +155,8 @@ def test_the_names_of_trivial_predictors_never_lie_upon_each_other() -> None:
     painter = Painter(results({**ERRORS, **close}), NAMES, TITLE)
     truth = np.zeros((1, 4, 1, 2, 2), dtype=np.uint8)
     drawn = draw(painter.overview, truth, {"lif": truth[:, 2:]}, 2)
-    FigureCanvasAgg(drawn).draw()
+    canvas: Any = FigureCanvasAgg(drawn)
+    canvas.draw()
     boxes = [text.get_window_extent() for text in drawn.axes[0].texts]
     assert len(boxes) == 3
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
