@@ -54,7 +54,7 @@ class Painter:
         self.title = title  # stands on every figure: what is synthetic says so in its title
         known = table[table["metric"].notna() & (table["status"] == "ok") & np.isfinite(table["value"].astype(float))]
         group_of = known.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
-        self.neurons = [name for name in neurons if group_of.get(name, "control") != "control"]
+        self.neurons = [name for name in neurons if name in group_of and group_of[name] != "control"]
         every = looks(neurons, highlight)
         self.look = {name: every[name] for name in self.neurons}
         self.groups: dict[str, list[str]] = {}
