@@ -68,6 +68,7 @@ class Clone:
         assert set(FEW) <= set(lines)
         few = "".join(f"  {name}: {lines[name]}\n" for name in FEW)
         text = re.sub(r"^neurons:\n(  .*\n)+", f"neurons:\n{few}", text, flags=re.MULTILINE)
+        text = re.sub(r"^more_neurons:\n(  .*\n)+", "more_neurons: {}\n", text, flags=re.MULTILINE)
         text = re.sub(r"^datasets: .*$", "datasets: [moving_mnist]", text, flags=re.MULTILINE)
         self.change("params.yaml", r"^profile: \w+", "profile: smoke", text)
         subprocess.run([sys.executable, "-m", "benchmarks.pipelines"], cwd=folder, check=True)
