@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import Done, Project
+from conftest import ROOT, Done, Project
 
 import datasets
 import neurons
@@ -104,6 +104,12 @@ def test_every_class_that_a_neuron_is_made_of_is_in_its_sources(name: str) -> No
     used = {module.removeprefix("neurons.") for module in classes if module.startswith("neurons.")}
     assert used <= of(name)
     assert len(used) >= 1
+
+
+def test_what_every_committed_result_rests_on_is_committed_with_it() -> None:
+    results = {path.parent.name for path in ROOT.glob("results/*/*/*/accuracy.json")}
+    assert len(results) > 80
+    assert not results - {path.stem for path in ROOT.glob("results/sources/*.json")}
 
 
 def test_the_stage_hashes_the_sources_of_every_line_and_every_neuron(
