@@ -156,6 +156,7 @@ def test_the_tidy_rows() -> None:
     assert row["improved"] == pytest.approx(2 / 3)
     assert (row["relative_low"], row["relative_n"], row["parameters"]) == (pytest.approx(-20), 3, 50)
     assert row["beyond_control_mean"] == pytest.approx(-5 / 3)
+    assert (row["by_seed"], row["control_by_seed"]) == ("-10 -20 10", "-20 0 5")
 
 
 def test_what_each_part_does() -> None:

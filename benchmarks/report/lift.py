@@ -116,14 +116,19 @@ def pooled(found: list[Lift]) -> list[Pooled]:
 
 
 def tidy(found: list[Lift]) -> pd.DataFrame:
-    """The lifts as a table with a row each; an estimate is four columns, as in `relative_mean`, `relative_low`."""
+    """The lifts as a table with a row each; an estimate is four columns, as in `relative_mean`, `relative_low`.
+
+    Values by seed, in the order of the seeds, stand in one column, apart by spaces.
+    """
     rows = []
     for one in found:
         row: dict[str, Any] = {"improved": one.improved}
         for name, value in asdict(one).items():
             if isinstance(value, dict):
                 row |= {f"{name}_{part}": number for part, number in value.items()}
-            elif value is not None and not isinstance(value, tuple):
+            elif isinstance(value, tuple):
+                row[name] = " ".join(f"{number:.6g}" for number in value)
+            elif value is not None:
                 row[name] = value
         rows.append(row)
     return pd.DataFrame(rows)
