@@ -162,6 +162,14 @@ def test_the_names_of_trivial_predictors_never_lie_upon_each_other() -> None:
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
+def test_an_axis_ends_above_the_neurons_and_shows_all_that_is_better() -> None:
+    table = results({("lif", "paper"): [10.0], ("copy_last", "trivial"): [12.0]})
+    for frame, value in ((1, 1.0), (2, 23.0)):  # LIF's are 11 and 12
+        table.loc[(table["neuron"] == "copy_last") & (table["metric"] == f"mse@{frame}"), "value"] = value
+    low, high = draw(Painter(table, ["lif"], TITLE).error_by_frame).axes[0].get_ylim()
+    assert low < 1 < 12 < high < 23
+
+
 def test_a_control_is_drawn_beside_its_twin_alone() -> None:
     painter = Painter(results({**ERRORS, ("lif-wide", "control"): [1.0]}), [*NAMES, "lif-wide"], TITLE)
     assert set(painter.neurons) == set(Painter(results(), NAMES, TITLE).neurons)

@@ -162,20 +162,21 @@ class Painter:
     def _cut(self, figure: Figure, metric: str) -> None:
         """Ends the error's axis a little above the neurons' greatest means, so that no outlier hides a difference.
 
-        Nor does a trivial predictor that is good at first and bad later: what is far above the neurons is cut off.
+        Nor does a trivial predictor that is good at first and bad later: what is far above the neurons is cut off, what
+        is below them never.
         """
         curves = [self._places(name, metric) for name in self.neurons if self.has(name, metric)]
         means = [curve.loc[:, curve.columns > 0].mean().to_numpy() for curve in curves]
         if means and figure.axes:
             every = np.concatenate(means)
-            top = float(np.quantile(every, 0.99))
-            if metric == "mse":
-                trivial = max((self._places(name, metric).max().max() for name in self._trivial_in_sight()), default=0)
-                top = max(top, min(trivial, IN_SIGHT * top))
-            room = 0.12 * (top - every.min())
+            bottom, top = float(every.min()), float(np.quantile(every, 0.99))
+            for name in self._trivial_in_sight() if metric == "mse" else []:
+                trivial = self._places(name, metric).to_numpy()
+                bottom, top = min(bottom, trivial.min()), max(top, min(trivial.max(), IN_SIGHT * every.max()))
+            room = 0.12 * (top - bottom)
             low, high = figure.axes[0].get_ylim()
             if room > 0:
-                figure.axes[0].set_ylim(max(low, every.min() - room), min(high, top + room))
+                figure.axes[0].set_ylim(max(low, bottom - room), min(high, top + room))
 
     def best_of_groups(self) -> list[str]:
         """LIF, and of every group the neuron with the least mean test MSE, in the groups' order."""
