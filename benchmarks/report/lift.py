@@ -176,7 +176,8 @@ def panels(found: list[Lift]) -> list[Panel]:
                 f" from {ENOUGH} seeds on]; below 0 the circuit helps. In per cent: of the neuron's own MSE with that"
                 f" seed. {FEW}",
                 "Control: the same neuron without circuit in a network widened until its parameter count is nearest to"
-                " that with the circuit. Where it helps as much as the circuit, the lift is no more than size.",
+                " that with the circuit. Where it helps as much as the circuit, the lift is no more than size. A neuron"
+                " without one has none in this profile, or its own width is the nearest.",
                 "Training step: time with the circuit over time without it, from their ratios to LIF.",
             ],
         ),
