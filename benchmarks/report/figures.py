@@ -40,6 +40,7 @@ IN_SIGHT = 1.3  # a trivial predictor is drawn where its error is at most this t
 TOGETHER = 13  # neurons of a panel, so that its legend is no longer than it
 KEYS = 1.75  # inches of a legend
 BESIDE = 0.6  # inches that the name of a line goes up where another line's stands beside it
+NEAR = 0.06  # of an axis: lines that are nearer to each other have no room for their names side by side
 
 
 class Painter:
@@ -54,13 +55,13 @@ class Painter:
         self.title = title  # stands on every figure: what is synthetic says so in its title
         known = table[table["metric"].notna() & (table["status"] == "ok") & np.isfinite(table["value"].astype(float))]
         group_of = known.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
-        self.neurons = [name for name in neurons if name in group_of and group_of[name] != "control"]
+        self.groups: dict[str, list[str]] = {}
+        for name in neurons:
+            if name in group_of and group_of[name] != "control":
+                self.groups.setdefault(group_of[name], []).append(name)
+        self.neurons = [name for members in self.groups.values() for name in members]  # a group's lines together
         every = looks(neurons, highlight)
         self.look = {name: every[name] for name in self.neurons}
-        self.groups: dict[str, list[str]] = {}
-        for name in self.neurons:
-            self.groups.setdefault(group_of[name], []).append(name)
-        self.neurons = [name for members in self.groups.values() for name in members]  # a group's lines together
         self.label = {name: f"{name} (artificial)" if group_of.get(name) == "artificial" else name for name in neurons}
         self.group_of = group_of
         parts = [str(metric).partition("@") for metric in known["metric"]]
@@ -241,7 +242,7 @@ class Painter:
         low, high = axes.get_xlim()
         last, place = -math.inf, 0.01
         for name, at in sorted(found.items(), key=lambda own: own[1]):
-            place = place + up if at - last < 0.06 * (high - low) else 0.01
+            place = place + up if at - last < NEAR * (high - low) else 0.01
             axes.text(at, place, name, transform=axes.get_xaxis_transform(), rotation=90, ha="right", fontsize=6)
             last = at
 
