@@ -5,17 +5,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from benchmarks import params
 from neurons import Firing, ResetGradient, Surrogate
 
 PARAMS = Path("params.yaml")
@@ -23,8 +15,8 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^\w+(-\w+)?$")]
 ProfileName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # a folder of results/
-AS_WIDE_AS = "as_wide_as"  # in a line: the line whose network's parameter count this one's network is widened to
-WIDE = "wide"  # label of such a line, by which the report knows it from a results table
+AS_WIDE_AS = "as_wide_as"  # among a control's parameters: the circuit variant to whose size its network is widened
+WIDE = "wide"  # label of a control, by which the report knows it from a results table
 ABLATED = re.compile(r"temporal|spatial|none|detach|groups\d+")  # labels of a circuit with a part taken out or changed
 
 
@@ -71,11 +63,11 @@ class NetworkSettings(_Strict):
 
 
 class SamplingSettings(_Strict):
-    """Scheduled sampling: the share of true frames among the inputs after the observed ones, by training step."""
+    """Scheduled sampling: the share of true frames among the inputs after the observed ones, in a straight line."""
 
-    start: Share
-    fall: Annotated[float, Field(ge=0)]  # per training step
-    stop: Annotated[int, Field(ge=0)]  # the step from which on the share is 0
+    start: Share  # at the first step
+    end: Share
+    until: Share  # the share of the steps after which it is `end`
 
 
 class TrainingSettings(_Strict):
@@ -92,16 +84,13 @@ class TrainingSettings(_Strict):
     validate_every: Count  # training steps between two looks at the validation split
     device: Literal["auto", "cpu", "cuda"]
     devices: Count = 1  # processes that share each batch of a seed: that many GPUs, or cores of a CPU
-    together: Count = 1  # seeds of a cell trained in one process, their parameters stacked
-    workers: Count  # processes at once on a CPU, each on one thread: that many seeds, or `together` times as many
+    workers: Count  # processes at once on a CPU, each on one thread: that many seeds
     loaders: Annotated[int, Field(ge=0)]  # processes of each seed that read batches ahead; 0: read as they are needed
 
     @model_validator(mode="after")
     def _shared(self) -> "TrainingSettings":
         if self.batch % self.devices:
             raise ValueError(f"devices {self.devices} do not divide batch {self.batch}")
-        if self.devices > 1 and self.together > 1:
-            raise ValueError(f"devices {self.devices} and together {self.together} exclude each other; set one to 1")
         return self
 
 
@@ -136,47 +125,51 @@ class Settings(_Strict):
     datasets: Annotated[list[Name], Field(min_length=1)]
     stability: list[Name]  # the datasets on which the means against the circuit's instability are tried
     neurons: dict[Name, dict[str, Any]]
-    more_neurons: dict[ProfileName, dict[Name, dict[str, Any]]]  # lines of one profile alone
+    controls: list[Name] = []  # of which neurons there is a capacity control, an entry <neuron>-wide
+    more_neurons: dict[ProfileName, dict[Name, dict[str, Any]]]  # entries of one profile alone
+    more_controls: dict[ProfileName, list[Name]] = {}  # controls of one profile alone
     profiles: dict[ProfileName, dict[Name, CellSettings]]
-    _widened: dict[str, Any] = PrivateAttr(default_factory=dict)  # line -> its as_wide_as
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _without_reserved(cls, raw: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Takes as_wide_as out of the lines: what stays in `neurons` are arguments of the neurons' `build` alone."""
-        if not isinstance(raw, dict):
-            return validate(raw)
-        more = raw.get("more_neurons")
-        more = more if isinstance(more, dict) else {}
-        widened: dict[str, Any] = {}
-        kept = {"neurons": _arguments(raw.get("neurons"), widened)}
-        kept |= {"more_neurons": {name: _arguments(lines, widened) for name, lines in more.items()}} if more else {}
-        settings = validate({**raw, **{key: lines for key, lines in kept.items() if key in raw}})
-        settings._widened = widened
-        return settings
+    _everywhere: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)  # entries that all profiles have
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
-        for profile, lines in self.more_neurons.items():
-            if profile not in self.profiles:
-                raise ValueError(f"more_neurons.{profile}: unknown profile; {near(profile, list(self.profiles))}")
-            for name, arguments in lines.items():
-                others = [self.neurons, *(of for other, of in self.more_neurons.items() if other != profile)]
-                if name in self.neurons or any(lines.get(name, arguments) != arguments for lines in others):
+        for where, profiles in (("more_neurons", self.more_neurons), ("more_controls", self.more_controls)):
+            for profile in profiles:
+                if profile not in self.profiles:
+                    raise ValueError(f"{where}.{profile}: unknown profile; {near(profile, list(self.profiles))}")
+        for profile, entries in self.more_neurons.items():
+            for name, arguments in entries.items():
+                others = [self.neurons, *(own for of, own in self.more_neurons.items() if of != profile)]
+                if name in self.neurons or any(other.get(name, arguments) != arguments for other in others):
                     raise ValueError(f"more_neurons.{profile}.{name}: stands elsewhere too; give one of them a label")
         return self
 
-    def of(self, profile: str) -> Self:
-        """The same with the lines of a profile: those that all have, and then its own."""
-        return self._with_lines({**self.neurons, **self.more_neurons.get(profile, {})})
+    @model_validator(mode="after")
+    def _controlled(self) -> Self:
+        _refuse_widened("neurons", "controls", self.neurons)
+        made = _controls("controls", self.controls, self.neurons, {})
+        elsewhere: dict[str, str] = {}
+        for profile, entries in self.more_neurons.items():
+            _refuse_widened(f"more_neurons.{profile}", f"more_controls.{profile}", entries)
+        for profile, names in self.more_controls.items():
+            where, entries = f"more_controls.{profile}", {**self.neurons, **self.more_neurons.get(profile, {})}
+            for name, of in _controls(where, names, entries, made).items():
+                if elsewhere.setdefault(name, of) != of:
+                    raise ValueError(f"{where}: {name} is made of {of}, elsewhere of {elsewhere[name]}; keep one")
+        self._everywhere = {**self.neurons, **_widened(self.controls, self.neurons)}
+        return self
 
     def of_all(self) -> Self:
-        """The same with the lines of all profiles."""
-        more = {name: params for lines in self.more_neurons.values() for name, params in lines.items()}
-        return self._with_lines({**self.neurons, **more})
+        """The same with the entries of all profiles."""
+        return self.of(*self.profiles)
 
-    def _with_lines(self, lines: dict[str, dict[str, Any]]) -> Self:
-        return self.model_copy(update={"neurons": lines})
+    def of(self, *profiles: str) -> Self:
+        """The same with the entries of profiles, controls among them: those that all have, and then their own."""
+        entries = dict(self._everywhere)
+        for profile in profiles:
+            entries |= self.more_neurons.get(profile, {})
+            entries |= _widened(self.more_controls.get(profile, []), entries)
+        return self.model_copy(update={"neurons": entries})
 
     def cell(self, profile: str, dataset: str) -> CellSettings:
         """Settings of a dataset in a profile; SettingsError for unknown names."""
@@ -185,44 +178,52 @@ class Settings(_Strict):
     def neuron(self, name: str) -> dict[str, Any]:
         """Parameters of a listed neuron's network; SettingsError for a neuron that is not listed.
 
-        They are the arguments of its `build`, and for a widened line {"as_wide_as": {"neuron": ..., "params": ...}},
-        the twin that network.Predictor widens it to.
+        They are the arguments of its `build`, and for a control {"as_wide_as": {"neuron": ..., "params": ...}}, the
+        circuit variant that network.Predictor widens it to.
         """
-        params = _named("neuron in params.yaml", name, self.neurons)
+        arguments = _named("neuron in params.yaml", name, self.neurons)
         twin = self.twin(name)
-        return {**params, AS_WIDE_AS: {"neuron": kind(twin), "params": self.neurons[twin]}} if twin else params
+        return {**arguments, AS_WIDE_AS: {"neuron": kind(twin), "params": self.neurons[twin]}} if twin else arguments
 
     def twin(self, name: str) -> str:
-        """The line whose size a widened line's network takes; an empty string for a line that is not widened.
+        """The entry whose network's size a control's takes, its circuit variant; an empty string for other entries."""
+        return f"stc_{kind(name)}" if is_control(name) else ""
 
-        A control is <neuron>-wide beside stc_<neuron>: the report pairs them by these names. SettingsError otherwise.
-        """
-        where, wanted = f"neurons.{name}.{AS_WIDE_AS}", f"stc_{kind(name)}"
-        if name not in self._widened:
-            if is_control(name):
-                raise SettingsError(f"{where}: not found, and the label -{WIDE} wants it; add it, or change the label")
-            return ""
-        twin = self._widened[name]
-        if not isinstance(twin, str) or twin not in self.neurons:
-            known = [line for line in self.neurons if kind(line) == wanted] or list(self.neurons)
-            raise SettingsError(f"{where}: params.yaml lists no neuron {twin!r}; {near(str(twin), known)}")
-        if kind(twin) != wanted:
-            raise SettingsError(
-                f"{where}: {twin} found, wanted {wanted}, the circuit upon {kind(name)}; put that there"
+
+def _widened(names: list[str], entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The controls of `names`: entries with the same arguments."""
+    return {f"{kind(name)}-{WIDE}": entries[name] for name in names}
+
+
+def _controls(
+    where: str, names: list[str], entries: dict[str, dict[str, Any]], before: dict[str, str]
+) -> dict[str, str]:
+    """Which of `names` each control is made of; ValueError for one that cannot be, or that stands in `before`."""
+    made: dict[str, str] = {}
+    for name in names:
+        control, twin = f"{kind(name)}-{WIDE}", f"stc_{kind(name)}"
+        if name.startswith("stc_") or is_control(name):
+            what = "control" if is_control(name) else "circuit"
+            raise ValueError(f"{where}: {name} is a {what}, wanted the neuron; write {kind(name).removeprefix('stc_')}")
+        if name not in entries:
+            plain = [entry for entry in entries if not entry.startswith("stc_")]
+            raise ValueError(f"{where}: params.yaml lists no neuron {name!r}; {near(name, plain)}")
+        if twin not in entries:
+            raise ValueError(
+                f"{where}: {name} wants an entry {twin}, to whose size it is widened; add it, or drop {name}"
             )
-        if not is_control(name):
-            raise SettingsError(f"{where}: wanted in a line {kind(name)}-{WIDE} only; rename the line {name}")
-        return twin
+        other = made.get(control) or before.get(control)
+        if other:
+            raise ValueError(f"{where}: {control} is made of {other} already; drop {name}")
+        made[control] = name
+    return made
 
 
-def _arguments(lines: Any, widened: dict[str, Any]) -> Any:
-    """Lines without their as_wide_as, which goes to `widened`; what is no line stays for the validation to refuse."""
-    if not isinstance(lines, dict):
-        return lines
-    given = {name: line for name, line in lines.items() if isinstance(line, dict)}
-    widened |= {name: line[AS_WIDE_AS] for name, line in given.items() if AS_WIDE_AS in line}
-    kept = {name: {key: value for key, value in line.items() if key != AS_WIDE_AS} for name, line in given.items()}
-    return {**lines, **kept}
+def _refuse_widened(where: str, controls: str, entries: dict[str, dict[str, Any]]) -> None:
+    """ValueError for a control that is written as an entry."""
+    for name, arguments in entries.items():
+        if is_control(name) or AS_WIDE_AS in arguments:
+            raise ValueError(f"{where}.{name}: a control is not an entry; list {kind(name)} under `{controls}`")
 
 
 def kind(name: str) -> str:
@@ -231,7 +232,7 @@ def kind(name: str) -> str:
 
 
 def is_control(name: str) -> bool:
-    """Whether a line is a capacity control: a neuron whose network was widened to the size of its circuit twin's."""
+    """Whether an entry is a capacity control: a neuron in a network as large as that of its circuit variant."""
     return name.partition("-")[2] == WIDE
 
 
@@ -243,32 +244,34 @@ def is_ablation(name: str) -> bool:
 def load(path: Path = PARAMS, profile: str | None = None) -> Settings:
     """Reads and checks params.yaml; SettingsError names the first thing that is wrong with it.
 
-    `neurons` are the lines of `profile`, or of the profile that the file names.
+    `neurons` are the entries of `profile`, or of the profile that the file names, controls among them.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = params.read(path)
+        settings = Settings.model_validate(params.whole(raw))
     except FileNotFoundError:
         raise SettingsError(f"{path}: not found; run from the root of the project") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    try:
-        settings = Settings.model_validate(raw)
+    except params.WrittenError as error:
+        raise SettingsError(f"{path}: {error}") from None
     except ValidationError as error:
-        raise SettingsError(f"{path}: {_first(error)}") from None
+        raise SettingsError(f"{path}: {_first(error, raw)}") from None
     settings.cell(settings.profile, settings.datasets[0])
-    for own in map(settings.of, settings.profiles):
-        for name in own.neurons:
-            own.twin(name)
     return settings.of(profile or settings.profile)
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: ValidationError, raw: Any) -> str:
+    """The first thing that is wrong, with its place in the file, of which `raw` is the content."""
     found = error.errors()[0]
-    where = ".".join(str(part) for part in found["loc"]) or "the file"
-    if found["type"] != "extra_forbidden":
-        return f"{where}: {found['msg']}, found {found['input']!r}"
-    known = _fields(list(found["loc"][:-1]))
-    return f"{where}: unknown parameter; {near(str(found['loc'][-1]), known)}"
+    loc = params.place(raw, found["loc"])
+    where = ".".join(str(part) for part in loc) or "the file"
+    if found["type"] == "extra_forbidden":
+        return f"{where}: unknown parameter; {near(str(loc[-1]), _fields(list(found['loc'][:-1])))}"
+    if found["type"] == "value_error":
+        return f"{where}: {found['ctx']['error']}" if loc else str(found["ctx"]["error"])
+    if found["type"] == "missing":
+        shared = len(loc) > 3 and loc[3] in params.SHARED
+        return f"{where}: required; add it" + (f", or to {loc[0]}.{loc[1]}.{params.DEFAULTS}" if shared else "")
+    return f"{where}: {found['msg']}, found {found['input']!r}"
 
 
 def _fields(loc: list[Any]) -> list[str]:

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.checkpoint import Checkpoint, Progress
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.distributed import ALONE, Team
 from benchmarks.evaluation import evaluate
 from benchmarks.loading import batches
 from benchmarks.metrics import Scores
 from benchmarks.network import Predictor
-from benchmarks.settings import SamplingSettings, TrainingSettings
+from benchmarks.progress import Progress
+from benchmarks.settings import TrainingSettings
 from datasets import Sequences
 from neurons import NotFiniteError
 
@@ -62,7 +63,7 @@ def train(
     parts = batches(train_set, map(team.part, order), device, settings.loaders)
     for step, frames in enumerate(parts, start=start):
         whole = (len(frames) * team.size, frames.shape[1])
-        share = team.part(true_share(settings.sampling, whole, train_set.observed, seed, step))
+        share = team.part(true_share(settings, whole, train_set.observed, seed, step))
         sampled = torch.from_numpy(share).to(device)
         predictions, _ = shared(frames, train_set.observed, sampled, with_outputs=False)
         loss = torch.nn.functional.mse_loss(predictions, frames[:, 1:])
@@ -151,16 +152,22 @@ def batch_order(available: int, batch: int, seed: int, start: int, stop: int) ->
 
 
 def true_share(
-    settings: SamplingSettings, batch_and_length: tuple[int, ...], observed: int, seed: int, step: int
+    settings: TrainingSettings, batch_and_length: tuple[int, ...], observed: int, seed: int, step: int
 ) -> NDArray[np.float32]:
     """Scheduled sampling: 1 where a later input is the true frame, 0 where it is the own prediction.
 
-    Shape [B, T - observed - 1]; the share of ones starts at `start`, falls by `fall` a step, and is 0 from `stop` on.
+    Shape [B, T - observed - 1], drawn; the share of ones is sampling_share.
     """
-    share = max(0.0, settings.start - settings.fall * step) if step < settings.stop else 0.0
+    share = sampling_share(settings, step)
     sequences, length = batch_and_length
     draws = np.random.default_rng([SAMPLING, seed, step]).random((sequences, length - observed - 1))
     return (draws < share).astype(np.float32)
+
+
+def sampling_share(settings: TrainingSettings, step: int) -> float:
+    """Scheduled sampling: the share of true frames, in a straight line from `start` to `end`, which stays."""
+    sampling, until = settings.sampling, settings.sampling.until * settings.steps
+    return sampling.start + (sampling.end - sampling.start) * (step / until) if step < until else sampling.end
 
 
 def learning_rate(settings: TrainingSettings, step: int) -> float:

@@ -51,8 +51,6 @@ class Firing:
 class _Fire(torch.autograd.Function):
     """Heaviside step forward; the surrogate's density backward."""
 
-    generate_vmap_rule = True  # several seeds may be trained as one stack
-
     @staticmethod
     def forward(u: Tensor, surrogate: str, alpha: float, strict: bool) -> Tensor:
         return ((u > 0) if strict else (u >= 0)).to(u.dtype)

@@ -34,7 +34,7 @@ def settings(**changed: Any) -> TrainingSettings:
         "final_learning_rate": 0.0,
         "warm_up": 0.1,
         "clip": None,
-        "sampling": SamplingSettings(start=1.0, fall=0.1, stop=8),
+        "sampling": SamplingSettings(start=1.0, end=0.0, until=2 / 3),
         "validate_every": 4,
         "device": "cpu",
         "workers": 1,

@@ -1,21 +1,21 @@
-"""Capacity controls: how wide a neuron's network is made to be as large as its circuit twin's, and what refuses one."""
+"""Capacity controls: how wide a neuron's network is made to be as large as its circuit variant's."""
 
+import json
 from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from conftest import CELL, ROOT, Done, Project, one_line_error
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import neurons
-from benchmarks import command, dynamics, measure, memory, seeds, settings, sources
+from benchmarks import behaviour, command, costs, memory, seeds, settings
+from benchmarks.cell import Cell
 from benchmarks.network import Predictor
-from benchmarks.settings import NetworkSettings, SettingsError
+from benchmarks.settings import NetworkSettings
 
 LOADED = settings.load(ROOT / "params.yaml")
 TWIN = {"as_wide_as": {"neuron": "stc_lif", "params": {}}}
@@ -132,7 +132,7 @@ def test_a_twin_that_cannot_be_built_is_a_result_of_the_cell() -> None:
         Predictor("convlstm", {"as_wide_as": {"neuron": "stc_convlstm", "params": {}}}, (1, 8, 8), SMALL, seed=0)
 
 
-def test_the_lines_keep_what_is_reserved_from_the_neurons() -> None:
+def test_a_control_is_an_entry_with_the_arguments_of_the_one_it_is_of() -> None:
     controls = {name: LOADED.twin(name) for name in LOADED.neurons if LOADED.twin(name)}
     assert (
         controls.items() >= {"lif-wide": "stc_lif", "plif-wide": "stc_plif", "norse_lif-wide": "stc_norse_lif"}.items()
@@ -140,7 +140,10 @@ def test_the_lines_keep_what_is_reserved_from_the_neurons() -> None:
     assert set(controls) == {name for name in LOADED.neurons if settings.is_control(name)}
     assert not any("as_wide_as" in params for params in LOADED.neurons.values())
     assert LOADED.neuron("lif-wide") == TWIN
-    assert LOADED.neuron("plif-wide")["gain"] == "published"
+    assert LOADED.neuron("plif-wide") == {
+        "gain": "published",
+        "as_wide_as": {"neuron": "stc_plif", "params": LOADED.neurons["stc_plif"]},
+    }
     assert "as_wide_as" not in LOADED.neuron("stc_lif")
 
 
@@ -184,58 +187,23 @@ def test_a_label_says_what_a_line_is_for(name: str, control: bool, ablation: boo
     assert (settings.is_control(name), settings.is_ablation(name)) == (control, ablation)
 
 
-@pytest.mark.parametrize(
-    ("line", "value", "says"),
-    [
-        ("lif-wide", "stc_lfi", "params.yaml lists no neuron 'stc_lfi'; did you mean stc_lif?"),
-        ("lif-wide", 3, "params.yaml lists no neuron 3; did you mean stc_lif?"),
-        ("lif-wide", None, "params.yaml lists no neuron None"),
-        ("lif-wide", ["stc_lif"], r"params.yaml lists no neuron \['stc_lif'\]"),
-        ("lif-wide", "stc_glif", "stc_glif found, wanted stc_lif, the circuit upon lif; put that there"),
-        ("lif-large", "stc_lif", "wanted in a line lif-wide only; rename the line lif-large"),
-        ("lif", "stc_lif", "wanted in a line lif-wide only; rename the line lif"),
-    ],
-)
-def test_a_bad_control_is_refused_in_one_line(tmp_path: Path, line: str, value: Any, says: str) -> None:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["neurons"] = {"lif": {}, "stc_lif": {}, "stc_glif": {}, line: {"as_wide_as": value}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(SettingsError, match=f"neurons.{line}.as_wide_as: .*{says}") as error:
-        settings.load(tmp_path / "params.yaml")
-    assert len(str(error.value).splitlines()) == 1
-
-
-def test_the_label_without_the_twin_is_refused(tmp_path: Path) -> None:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["neurons"] = {"lif-wide": {}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(SettingsError, match=r"neurons.lif-wide.as_wide_as: not found, .*; add it, or change the label"):
-        settings.load(tmp_path / "params.yaml")
-
-
-@pytest.mark.parametrize("lines", [None, [], "lif", {"lif": None}, {"lif": "wide"}])
-def test_lines_that_are_none_are_still_refused_in_one_line(tmp_path: Path, lines: Any) -> None:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**raw, "neurons": lines}))
-    with pytest.raises(SettingsError, match=r"params.yaml: neurons") as error:
-        settings.load(tmp_path / "params.yaml")
-    assert len(str(error.value).splitlines()) == 1
-
-
-def test_a_control_rests_on_its_twin_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_control_depends_on_its_circuit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    own, twin, base = (sources.of_line(LOADED, name) for name in ("norse_lif-wide", "stc_norse_lif", "norse_lif"))
-    assert own["files"] == {**base["files"], **twin["files"]}
-    assert own["files"] != base["files"]
-    assert (own["of"], own["as_wide_as"]) == ("norse_lif", {"stc_norse_lif": {}})
-    assert (own["params"], base["params"], twin["params"]) == ({}, {}, {})
-    assert set(base) == {"of", "params", "files"}
+    names = ("norse_lif-wide", "stc_norse_lif", "norse_lif")
+    own, twin, base = (Cell.of(LOADED, "quick", "moving_mnist", name)._given("train") for name in names)
+    files = [{name: digest for name, digest in of.items() if name.startswith("neurons/")} for of in (own, twin, base)]
+    assert files[0] == {**files[2], **files[1]} != files[2]
+    assert json.loads(own["neuron.params"]) == {"as_wide_as": {"neuron": "stc_norse_lif", "params": {}}}
+    assert {name for name in own if own[name] != base.get(name)} == {
+        "neuron.params",
+        *(files[1].keys() - files[2].keys()),
+    }
 
 
 def test_a_control_is_trained_wide_and_measured_beside_lif_of_the_usual_width(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.params["neurons"] = {"lif": {}, "stc_lif": {"groups": 4}, "lif-wide": {"as_wide_as": "stc_lif"}}
+    project.params |= {"neurons": {"lif": {}, "stc_lif": {"groups": 4}}, "controls": ["lif"]}
     project.save()
     monkeypatch.chdir(project.folder)
     cell = command.cell(Namespace(profile="smoke", dataset="moving_mnist", neuron="lif-wide"))
@@ -249,24 +217,24 @@ def test_a_control_is_trained_wide_and_measured_beside_lif_of_the_usual_width(
     assert record["parameters"] == {"network": of_lif(wanted, shape, frame), "neurons": 0}
     assert record["note"].startswith(f"{wanted} channels in place of 16")
     weights = load_file(project.folder / "weights.safetensors")
-    assert dynamics.dynamics(cell, weights)["operations"]["total"]["ac"] > 0
+    assert behaviour.behaviour(cell, weights)["operations"]["total"]["ac"] > 0
 
     widths = []
-    real = measure.Workload.__init__
+    real = costs.Workload.__init__
 
-    def spied(self: measure.Workload, *arguments: Any) -> None:
+    def spied(self: costs.Workload, *arguments: Any) -> None:
         real(self, *arguments)
         widths.append(width(self.network)[0])
 
-    monkeypatch.setattr(measure.Workload, "__init__", spied)
+    monkeypatch.setattr(costs.Workload, "__init__", spied)
     monkeypatch.setattr(memory, "peak", lambda *_: {})
-    costs, _ = measure.measure(cell)
+    found, _ = costs.measure(cell)
     builds = project.cell["cost"]["repeats"]
     assert widths == [wanted] * builds + [16] * builds
-    assert costs["time"]["train_step"]["ratio_to_lif"] > 0
+    assert found["time"]["train_step"]["ratio_to_lif"] > 0
 
 
 def test_a_stage_refuses_a_bad_control_in_one_line(project: Project, here: Callable[..., Done]) -> None:
-    project.params["neurons"] = {"lif": {}, "lif-wide": {"as_wide_as": "stc_lif"}}
+    project.params["controls"] = ["lif"]
     project.save()
-    one_line_error(here(project, "train", *CELL, "lif"), "neurons.lif-wide.as_wide_as", "lists no neuron 'stc_lif'")
+    one_line_error(here(project, "train", *CELL, "lif"), "controls: lif wants an entry stc_lif")
