@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.report.collect import COLUMNS
+from benchmarks.report.findings import findings
 from benchmarks.report.panels import Panel
-from benchmarks.report.summary import findings, summarise
-from benchmarks.report.tables import Cell, Table, tables
+from benchmarks.report.summary import HEADLINE, summarise
+from benchmarks.report.tables import Cell, Heading, Table, tables
 
 ATTACK = "<script>alert(1)</script>"
 ERRORS = {  # (neuron, group) -> MSE of every seed; on the second dataset 100 times as large
@@ -21,6 +22,7 @@ ERRORS = {  # (neuron, group) -> MSE of every seed; on the second dataset 100 ti
     ("convlstm", "artificial"): [1.0, 1.0, 1.0],
 }
 DATASETS = {"moving_mnist": 1.0, "city_flow": 100.0, "events": 1.0}
+TITLES = {"moving_mnist": "Moving MNIST", "city_flow": "City flow (synthetic)", "events": f"Events {ATTACK}"}
 SVG = '<?xml version="1.0"?>\n<svg viewBox="0 0 20 10"><defs><path id="{own}-p" d="M0 0h9"/></defs>'
 SVG += '<g clip-path="url(#{own}-p)"><title>LIF: 11.0</title><use href="#{own}-p"/></g></svg>'
 
@@ -46,9 +48,7 @@ def shown(**more: Any) -> dict[str, Any]:
         "profile": "p",
         "overview": ["Claim: made up. It is undecided."],
         "sections": [_section(table, dataset) for dataset in DATASETS],
-        "panels": [
-            Panel("Parity: made up", ["neuron", "verdict"], [["lif", "equal"], ["plif", "different"]], ["Note."])
-        ],
+        "panels": [_panel("Parity: made up", [["lif", "equal"], ["plif", "different"]], "neuron", "verdict")],
         **more,
     }
 
@@ -59,28 +59,28 @@ def everything() -> dict[str, Any]:
         verdicts=[_verdict("supported"), _verdict("not supported"), _verdict("undecided")],
         wide=_wide(),
         lift={
-            "panels": [Panel("Lift", ["neuron", "dataset", "ΔMSE"], [["lif", "events", "−2.0"]], [])],
+            "panels": [_panel("Lift", [["lif", "events", "−2.0"]], "neuron", "dataset", "ΔMSE")],
             "figure": _svg("lift"),
         },
-        environment=Panel("Environment", ["what", "value"], [["device", "made up"]], []),
+        environment=_panel("Environment", [["device", "made up"]], "what", "value"),
         certificate={
             "badge": SVG.format(own="badge"),
-            "panel": Panel("Certificate", ["neuron", "verdict"], [["lif", "identical"]], []),
+            "panel": _panel("Certificate", [["lif", "identical"]], "neuron", "verdict"),
         },
         highlight="plif",
-        against=Panel("plif against all others", ["dataset", "rank"], [["events", "2 of 5"]], []),
+        against=_panel("plif against all others", [["events", "2 of 5"]], "dataset", "rank"),
     )
     made["sections"][0]["figures"] = [
         _svg("moving_mnist-lift"),
         {"name": "strip-lif", "title": "a <b>", "source": "data:image/gif;base64,"},
     ]
-    made["sections"][0]["published"] = [Panel("Published", ["method", "MSE"], [["ConvLSTM-S", "29.80"]], [])]
+    made["sections"][0]["published"] = [_panel("Published", [["ConvLSTM-S", "29.80"]], "method", "MSE")]
     return made
 
 
 def _section(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
     lines = summarise(table, dataset)
-    title = {"city_flow": "City flow (synthetic)", "events": f"Events {ATTACK}"}.get(dataset, "Moving MNIST")
+    title = TITLES[dataset]
     return {
         "name": dataset,
         "title": title,
@@ -90,9 +90,14 @@ def _section(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
         "tables": tables(lines, {}),
         "panels": [],
         "figures": [],
-        "dynamics": {"panels": [Panel("Reach", ["neuron", "memory"], [["lif", "0.5"]], [])], "figures": []},
+        "dynamics": {"panels": [_panel("Reach", [["lif", "0.5"]], "neuron", "memory")], "figures": []},
         "folder": "figures",
     }
+
+
+def _panel(title: str, rows: list[list[str]], *headings: str) -> Panel:
+    names = tuple(what if what in ("neuron", "dataset") else "" for what in headings)
+    return Panel(title, list(headings), rows, ["Note."], names)
 
 
 def _verdict(verdict: str) -> SimpleNamespace:
@@ -105,7 +110,8 @@ def _verdict(verdict: str) -> SimpleNamespace:
 def _wide() -> Table:
     lines = summarise(results(), "moving_mnist")
     rows = [(line, [Cell("1.0"), Cell("2.0"), Cell("3.0"), Cell("4.0")]) for line in lines]
-    return Table("Over all datasets", ["Moving MNIST", "City flow (synthetic)", f"Events {ATTACK}", "rank"], rows, [])
+    columns = [Heading(title, HEADLINE, dataset) for dataset, title in TITLES.items()]
+    return Table("Over all datasets", [*columns, Heading("rank", "rank")], rows, [])
 
 
 def _svg(own: str) -> dict[str, str]:

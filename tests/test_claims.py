@@ -97,6 +97,10 @@ def test_an_error_that_is_no_number_is_as_good_as_diverged(bad: float) -> None:
     assert "1 of its seeds diverged" in verdict.words[1]
 
 
+def improved(table: pd.DataFrame) -> verdicts.Verdict:
+    return verdicts.improvement(lift.lifts(table), lift.left_out(table))
+
+
 def circuit(seeds: int = 3, **percent: float) -> Errors:
     """Twins of these bases, their errors so many per cent off; with a name ending in _wide, a control."""
     errors: Errors = {}
@@ -130,13 +134,13 @@ SPOILS = circuit(lif=-10, glif=+5, lmh=0)
 )
 def test_the_verdict_on_the_circuit(of_datasets: list[Errors], wanted: str, each: list[str]) -> None:
     table = results({f"d{i}": errors for i, errors in enumerate(of_datasets)})
-    verdict = verdicts.improvement(lift.lifts(table))
+    verdict = improved(table)
     assert verdict.verdict == wanted
     assert list(verdict.datasets.values()) == each
 
 
 def test_the_words_on_the_circuit() -> None:
-    said = verdicts.improvement(lift.lifts(results({"d": SIZE}))).words
+    said = improved(results({"d": SIZE})).words
     assert said[1] == (
         "d, undecided: of 3 neurons the circuit lowers the error of 3 (lif, glif, lmh) and raises that of 0; 2 have a"
         " capacity control, and 2 of the lowered have no lower error than theirs (lif, glif)."
@@ -145,17 +149,17 @@ def test_the_words_on_the_circuit() -> None:
         "Change of the MSE by the circuit, all datasets and seeds: lif −10.0 % (its control −12.0 %);"
         " glif −5.0 % (its control −5.0 %); lmh −4.0 %."
     )
-    few = verdicts.improvement(lift.lifts(results({"d": circuit(seeds=2, lif=-10, glif=5)}))).words
+    few = improved(results({"d": circuit(seeds=2, lif=-10, glif=5)})).words
     assert few[1].endswith("no verdict; the circuit lowers the mean error of 1 of 2 neurons.")
 
 
 def test_a_circuit_with_other_arguments_is_no_neuron_more() -> None:
     errors = {**LIFTS, "stc_lmh-published": [150.0] * 3}
-    assert verdicts.improvement(lift.lifts(results({"d": errors, "e": errors}))).verdict == "supported"
+    assert improved(results({"d": errors, "e": errors})).verdict == "supported"
 
 
 def looked(factor: float, memory: float, dataset: str = "d") -> pd.DataFrame:
-    """Two layers of STC-LIF with these values in both, of three rivals with 0.5 in both."""
+    """Two layers of STC-LIF with these values in both, of three rivals with 0.5 in both; all with the same error."""
     cell = {"dataset": dataset, "group": "paper", "seed": 0, "status": "ok"}
     rows = [
         {**cell, "neuron": name, "metric": metric, "value": value}
@@ -163,6 +167,7 @@ def looked(factor: float, memory: float, dataset: str = "d") -> pd.DataFrame:
         for what, of in ((claims.FACTOR, factor), (claims.MEMORY, memory))
         for metric, value in ((f"{what}@{layer}", of if name == "stc_lif" else 0.5) for layer in (1, 2))
     ]
+    rows += [{**cell, "neuron": name, "metric": "mse", "value": 1.0} for name in ("stc_lif", *claims.RIVALS)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -186,7 +191,7 @@ def test_the_verdict_on_reach(values: list[tuple[float, float]], wanted: str, ea
 
 def test_all_three_claims_have_a_verdict_whatever_is_missing() -> None:
     for table in (results(TABLE), results({}), results({"d": {"convlstm": [1.0]}}), looked(0.9, 0.9)):
-        three = claims.verdicts(table, lift.lifts(table))
+        three = claims.verdicts(table, lift.lifts(table), lift.left_out(table))
         assert len(three) == 3
         assert all(one.verdict in ("supported", "not supported", "undecided") for one in three)
         assert all(one.words[0].startswith("On these data at this budget: ") for one in three)

@@ -12,13 +12,13 @@ from benchmarks.report.figures import draw, encoded
 from benchmarks.report.lift import Lift
 from benchmarks.report.paired import clustered, estimate, signed
 from benchmarks.report.summary import paired_difference
+from benchmarks.settings import is_ablation, is_control
 
 GROUPS = {
     "convlstm": "artificial",
     "black": "trivial",
     "snntorch_rleaky_conv": "weighted",
     "norse_lif": "norse",
-    "norse_lif-wide": "norse",
 }
 Errors = dict[str, list[float]]
 
@@ -28,7 +28,8 @@ def results(of_datasets: dict[str, Errors], **metrics: dict[str, float]) -> pd.D
     rows: list[dict[str, Any]] = []
     for dataset, errors in of_datasets.items():
         for neuron, values in errors.items():
-            group = GROUPS.get(neuron, "stc" if neuron.startswith("stc_") else "paper")
+            group = "control" if is_control(neuron) else "ablation" if is_ablation(neuron) else ""
+            group = group or GROUPS.get(neuron, "stc" if neuron.startswith("stc_") else "paper")
             cell = {"profile": "p", "dataset": dataset, "neuron": neuron, "group": group, "status": "ok"}
             rows += [{**cell, "seed": seed, "metric": "mse", "value": value} for seed, value in enumerate(values)]
             rows += [{**cell, "metric": name, "value": of[neuron]} for name, of in metrics.items() if neuron in of]
@@ -81,7 +82,7 @@ def test_the_interval_is_that_of_all_resamples() -> None:
 
 def test_only_seeds_that_both_have_are_paired() -> None:
     uneven = {"d": {"lif": LIF, "stc_lif": [9.0, 16.0], "lif-wide": [math.nan, 20.0, 42.0]}}
-    (one,) = lift.lifts(results(uneven))
+    (one,) = lift.lifts(results(uneven).dropna(subset="value"))
     assert one.by_seed == pytest.approx((-10, -20))
     assert one.relative.side == "unknown"
     assert one.beyond_control
@@ -136,7 +137,7 @@ def test_over_all_datasets_whole_datasets_are_drawn() -> None:
 
 
 def test_the_panels_cells() -> None:
-    each, over_all = lift.panels(lift.lifts(results(TABLE, network_parameters=SIZES, train_step_ratio=STEPS)))
+    each, over_all = lift.panels(lift.lifts(results(TABLE, network_parameters=SIZES, train_step_ratio=STEPS)), [])
     wanted = [
         "lif", "stc_lif", "d", "3", "−0.333 [−4, +4]", "−6.7 [−20.0, +10.0]", "67 %", "+50 (+25.0 %)", "× 4.00",
         "−5.0 [−20.0, +5.0]", "−1.7 [−20.0, +10.0]",
@@ -145,9 +146,9 @@ def test_the_panels_cells() -> None:
     assert over_all.rows == [["lif", "stc_lif", "1", "3", "−6.7", "67 %", "−5.0"]]
     for panel in (each, over_all):
         assert {len(row) for row in panel.rows} == {len(panel.headings)}
-    (bare, _) = lift.panels(lift.lifts(results({"d": {"lif": LIF, "stc_lif": LIF}})))
+    (bare, _) = lift.panels(lift.lifts(results({"d": {"lif": LIF, "stc_lif": LIF}})), [])
     assert bare.rows[0][6:] == ["0 %", "–", "–", "–", "–"]
-    assert lift.panels([]) == []
+    assert lift.panels([], []) == []
     assert signed(None) == "–"
 
 
@@ -167,7 +168,7 @@ def test_what_each_part_does() -> None:
     assert panel.rows == [
         ["stc_lif", "both pathways", "d", "23 ± 19", "–", "250", "2.00", "3"],
         ["stc_lif-temporal", "temporal pathway alone", "d", "24 ± 19", "+1 [+1, +1]", "–", "–", "3"],
-        ["stc_lif-groups4", "both pathways, groups: 4", "d", "diverged", "–", "–", "–", "0"],
+        ["stc_lif-groups4", "both pathways, groups: 4", "d", "1 of 1 seeds diverged", "–", "–", "–", "0"],
         ["lif", "no circuit", "d", "23.33 ± 15", "+0.333 [−4, +4]", "200", "0.50", "3"],
     ]
     assert ablations.ablations(results({"d": {"lif": LIF, "stc_lif": LIF}})) == []
@@ -195,7 +196,7 @@ def test_the_figure_shows_lift_and_control() -> None:
     assert encoded(drawn, "svg") == encoded(draw(lift.figure, lift.lifts(results(three))), "svg")
 
 
-@pytest.mark.parametrize("errors", [{"lif": [2.0], "stc_lif": [1.0]}, {"lif": [2.0] * 2, "stc_lif": [1.0, math.nan]}])
+@pytest.mark.parametrize("errors", [{"lif": [2.0], "stc_lif": [1.0]}, {"lif": [2.0] * 2, "stc_lif": [1.0]}])
 def test_one_dataset_and_one_seed_are_drawn_without_interval(errors: Errors) -> None:
     (axes,) = draw(lift.figure, lift.lifts(results({"d": errors}))).axes
     assert marks(axes, "o") == [-50]

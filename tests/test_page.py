@@ -11,6 +11,7 @@ from example_page import ATTACK, DATASETS, ERRORS, everything, results, shown
 
 from benchmarks.report import page
 from benchmarks.report.columns import COLUMNS
+from benchmarks.report.standing import Standing
 from benchmarks.report.summary import Entry, Line
 from benchmarks.report.tables import tables
 
@@ -169,7 +170,7 @@ def test_cards_that_are_linked_are_there() -> None:
 def test_five_datasets_of_fifty_neurons_leave_room_for_the_figures() -> None:
     made = shown()
     entries = {column.metric: Entry(1234.5678, 0.123, 5) for column in COLUMNS}
-    lines = [Line(f"spikingjelly_neuron_{i}", "spikingjelly", "ok", True, entries, (1, 1, 1)) for i in range(50)]
+    lines = [Line(f"spikingjelly_neuron_{i}", "spikingjelly", "ok", Standing(), entries, (1, 1, 1)) for i in range(50)]
     one = {**made["sections"][0], "tables": tables(lines, {})}
     made["sections"] = [{**one, "name": f"dataset_{i}", "title": f"Dataset {i}"} for i in range(5)]
     assert len(page.render(made).encode()) < LIMIT / 2

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page
 from benchmarks.report import page as made
 
 NAMES = [name for name, _ in ERRORS]
+MNIST = "dataset-moving_mnist:table-1"  # key of a table
 CLOSED = "document.querySelectorAll('main details:not([open])')"
 OPEN = "for (const own of document.querySelectorAll('main details')) own.open = true"
 
@@ -46,7 +47,7 @@ def page(browser: Browser | None, address: str) -> Iterator[Page | None]:
         yield visited
 
 
-def neurons(page: Page, table: str = "moving_mnist-table-1") -> list[str]:
+def neurons(page: Page, table: str = MNIST) -> list[str]:
     """The neurons of a table's visible rows, from top to bottom."""
     return page.locator(f"[data-key='{table}'] tbody tr:visible > th").all_text_contents()
 
@@ -61,10 +62,10 @@ def choose(page: Page, menu: str, label: str) -> None:
 def test_datasets_and_groups_are_chosen_everywhere(page: Page | None) -> None:
     if page is None:
         return
-    assert page.locator("#city_flow").is_visible()
+    assert page.locator("#dataset-city_flow").is_visible()
     choose(page, "Datasets", "City flow (synthetic)")
-    assert not page.locator("#city_flow").is_visible()
-    assert page.locator("#moving_mnist").is_visible()
+    assert not page.locator("#dataset-city_flow").is_visible()
+    assert page.locator("#dataset-moving_mnist").is_visible()
     assert page.locator("#neuron-plif tbody tr:visible > th").all_text_contents()[0] == "Moving MNIST"
     assert len(page.locator("#neuron-plif tbody tr:visible").all()) == 2
     wide = page.locator("[data-key='all-datasets'] thead th:visible").all_text_contents()
@@ -77,7 +78,7 @@ def test_datasets_and_groups_are_chosen_everywhere(page: Page | None) -> None:
     assert page.locator("#count").inner_text() == "5 of 7 rows shown"
     page.get_by_role("button", name="Reset").click()
     assert neurons(page) == NAMES
-    assert page.locator("#city_flow").is_visible()
+    assert page.locator("#dataset-city_flow").is_visible()
 
 
 def test_neurons_are_filtered_by_any_of_the_words(page: Page | None) -> None:
@@ -88,13 +89,13 @@ def test_neurons_are_filtered_by_any_of_the_words(page: Page | None) -> None:
     assert page.locator("#neurons details:visible").count() == 2
     page.get_by_label("Neuron").fill("nothing of the kind")
     assert neurons(page) == []
-    assert page.locator("[data-key='moving_mnist-table-1'].none").count() == 1
+    assert page.locator(f"[data-key='{MNIST}'].none").count() == 1
 
 
 def test_columns_sort_as_numbers_by_click_and_by_key(page: Page | None) -> None:
     if page is None:
         return
-    heading = page.locator("[data-key='moving_mnist-table-1'] thead th", has_text="MSE ↓")
+    heading = page.locator(f"[data-key='{MNIST}'] thead th", has_text="MSE ↓")
     wanted = ["convlstm", "stc_lif", "plif", "lif", "black", NAMES[5], "norse_lif"]  # 1, 9, 9.25, 11, 12, 13, 101
     heading.get_by_role("button").click()
     assert neurons(page) == wanted
@@ -106,24 +107,24 @@ def test_columns_sort_as_numbers_by_click_and_by_key(page: Page | None) -> None:
     page.keyboard.press("Space")
     assert neurons(page) == NAMES
     assert heading.get_attribute("aria-sort") is None
-    page.locator("[data-key='moving_mnist-table-1'] thead th", has_text="ΔMSE to LIF").get_by_role("button").click()
+    page.locator(f"[data-key='{MNIST}'] thead th", has_text="ΔMSE to LIF").get_by_role("button").click()
     assert neurons(page)[:5] == ["convlstm", "stc_lif", "plif", NAMES[5], "norse_lif"]  # LIF and black have none
-    failed = page.locator("[data-key='events-table-1'] thead th", has_text="MSE ↓")
+    failed = page.locator("[data-key='dataset-events:table-1'] thead th", has_text="MSE ↓")
     for _ in range(2):  # what has no number stays last, up and down
         failed.get_by_role("button").click()
-        assert neurons(page, "events-table-1")[-1] == "plif"
+        assert neurons(page, "dataset-events:table-1")[-1] == "plif"
 
 
 def test_what_a_cell_says_is_read_as_a_number_where_it_begins_with_one(page: Page | None) -> None:
     if page is None:
         return
     texts = ["≈ 1,234.5 (2.0)", "−0.20 [−1, 2]", "+3", "2.1e-07", "–", "ok", "17 of 52"]
-    rows = "[...document.querySelectorAll('[data-key=moving_mnist-table-1] tbody tr')]"
+    rows = f"[...document.querySelectorAll('[data-key=\"{MNIST}\"] tbody tr')]"
     page.evaluate(
         f"texts => {rows}.forEach((row, at) => {{ row.cells[2].textContent = texts[at]; row.cells[2].title = '' }})",
         texts,
     )
-    page.locator("[data-key='moving_mnist-table-1'] thead th").nth(2).get_by_role("button").click()
+    page.locator(f"[data-key='{MNIST}'] thead th").nth(2).get_by_role("button").click()
     ordered = page.evaluate(f"{rows}.map(row => row.cells[2].textContent)")
     assert ordered == ["−0.20 [−1, 2]", "2.1e-07", "+3", "17 of 52", "≈ 1,234.5 (2.0)", "ok", "–"]
 
@@ -133,7 +134,7 @@ def test_the_address_keeps_the_view(page: Page | None) -> None:
         return
     page.get_by_label("Neuron").fill("lif")
     choose(page, "Datasets", "City flow (synthetic)")
-    page.locator("[data-key='moving_mnist-table-1'] thead button", has_text="MSE ↓").first.click()
+    page.locator(f"[data-key='{MNIST}'] thead button", has_text="MSE ↓").first.click()
     page.locator("#theme").click()
     page.locator("nav").get_by_text("Glossary").click()
     before = neurons(page)
@@ -142,11 +143,12 @@ def test_the_address_keeps_the_view(page: Page | None) -> None:
     page.go_back()
     page.locator("#controls").wait_for()
     assert neurons(page) == before
-    assert not page.locator("#city_flow").is_visible()
+    assert not page.locator("#dataset-city_flow").is_visible()
     assert page.locator("html").get_attribute("data-theme") == "light"
     assert page.evaluate("location.hash.split('?')[0]") == "#glossary"
-    page.evaluate("location.hash = '#moving_mnist?d=[broken&s=3&t=pink'")  # shows everything and complains of nothing
-    page.locator("#city_flow").wait_for()
+    # shows everything and complains of nothing
+    page.evaluate("location.hash = '#dataset-moving_mnist?d=[broken&s=3&t=pink'")
+    page.locator("#dataset-city_flow").wait_for()
     assert neurons(page) == NAMES
 
 
@@ -154,7 +156,7 @@ def test_a_cell_tells_its_values_to_keyboard_and_finger(page: Page | None) -> No
     if page is None:
         return
     tip = page.get_by_role("status").and_(page.locator("#tip"))
-    page.locator("[data-key='moving_mnist-table-1'] tbody a", has_text="plif").first.focus()
+    page.locator(f"[data-key='{MNIST}'] tbody a", has_text="plif").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert tip.inner_text() == "mean 9.25; sd 0.25; n 3; seeds 9, 9.5, 9.25"
@@ -162,14 +164,14 @@ def test_a_cell_tells_its_values_to_keyboard_and_finger(page: Page | None) -> No
     assert tip.inner_text().startswith("mean 11; sd 1; n 3")
     page.keyboard.press("Escape")
     assert not tip.is_visible()
-    page.locator("[data-key='moving_mnist-table-1'] td[title^='mean 9;']").first.click()
+    page.locator(f"[data-key='{MNIST}'] td[title^='mean 9;']").first.click()
     assert tip.inner_text().startswith("mean 9; sd 1; n 3")
 
 
 def test_a_link_to_a_neuron_opens_its_section_and_the_keyboard_reaches_the_results(page: Page | None) -> None:
     if page is None:
         return
-    page.locator("[data-key='moving_mnist-table-1'] tbody a", has_text="norse_lif").click()
+    page.locator(f"[data-key='{MNIST}'] tbody a", has_text="norse_lif").click()
     assert page.locator("#neuron-norse_lif[open]").is_visible()
     page.reload()
     assert page.locator("#neuron-norse_lif[open]").is_visible()

@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from benchmarks.report.collect import COLUMNS
 from benchmarks.report.figures import Painter, draw, encoded
-from benchmarks.report.summary import MOST_NAMED, findings, paired_difference, summarise
+from benchmarks.report.findings import MOST_NAMED, findings
+from benchmarks.report.summary import paired_difference, summarise
 from benchmarks.report.tables import environment, latex, tables
 
 ERRORS = {

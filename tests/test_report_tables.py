@@ -221,7 +221,7 @@ def test_a_value_that_is_no_number_takes_part_in_nothing() -> None:
     drawn = paper(summarise(tidy(errors), "d"), [])
     cells = cells_of(drawn)
     assert cells["stc_lif"][0] == "2.00 ± 1.41"  # two seeds, not ranked
-    assert cells["stc_lif"][-1] == "2"
+    assert cells["stc_lif"][-1] == "2 (MSE not a number in 1 of 3 seeds)"
     assert cells["late"][0] == "–"
     assert cells["norse_lif"][0] == "**11.00 ± 3.00**"
     (said,) = [note for note in drawn.notes if note.startswith("Not every cell")]

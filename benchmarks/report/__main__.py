@@ -15,6 +15,7 @@ what else is in reports/ stays as it is.
 import shutil
 import tempfile
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from benchmarks.report.ablations import ablations
 from benchmarks.report.certificate import certificate
 from benchmarks.report.collect import ROOT, collect, described
 from benchmarks.report.drawing import Drawing, Subject, drawn, pool
+from benchmarks.report.findings import findings
 from benchmarks.report.panels import against_all, parity, reach, stability
 from benchmarks.report.paper import paper_tables, wide_tables
 from benchmarks.report.published import Claim, paper_rows, published, side_by_side
 from benchmarks.report.ranks import wide
-from benchmarks.report.summary import findings, summarise
-from benchmarks.report.tables import banner, environment, tables
+from benchmarks.report.summary import summarise
+from benchmarks.report.tables import banner, environment, tables, titles
 from benchmarks.settings import Settings
 
 OUT = Path("reports")
@@ -104,14 +106,14 @@ def content(
 ) -> dict[str, Any]:
     """What the templates show, part by part; the figures are written to `folder`/figures."""
     known = {dataset: described(loaded, profile, dataset) for dataset in loaded.datasets}
+    called = titles({dataset: own["card"] for dataset, own in known.items()})
     subjects, drawings = [], []
     for dataset in loaded.datasets:
-        own = table[table["dataset"] == dataset]
         subject = Subject(
             name=dataset,
-            title=_title(dataset, known[dataset]),
-            table=own,
-            lines=summarise(own, dataset),
+            title=called[dataset],
+            table=table[table["dataset"] == dataset],
+            lines=summarise(table, dataset),
             neurons=list(loaded.neurons),
             results=ROOT / profile / dataset,
             card=known[dataset]["card"],
@@ -140,19 +142,19 @@ def _counted(
 ) -> dict[str, Any]:
     """What the templates show beside the figures."""
     overall = table[~table["metric"].str.contains("@", na=False)]  # a fifth of the rows
-    rows, lifts = paper_rows(), lift.lifts(overall)
+    rows, lifts, left = paper_rows(), lift.lifts(overall), lift.left_out(overall)
     lines = {subject.name: subject.lines for subject in subjects}
-    titles = {subject.name: subject.title for subject in subjects}
+    called = {subject.name: subject.title for subject in subjects}
     sections = [section(loaded, profile, subject, known[subject.name], rows, keep_going) for subject in subjects]
     return {
         "profile": profile,
-        "verdicts": claims.verdicts(table, lifts),
+        "verdicts": claims.verdicts(table, lifts, left),
         "overview": claims.accuracy(table),
-        "wide": wide(lines, titles),
+        "wide": wide(lines, called),
         "lifts": lifts,
-        "lift": {"panels": lift.panels(lifts) + ablations(table), "figure": None},
+        "lift": {"panels": lift.panels(lifts, left) + ablations(table), "figure": None},
         "files": {
-            **wide_tables(lines, titles, f"Profile: {profile}."),
+            **wide_tables(lines, called, f"Profile: {profile}."),
             **_paper(subjects, {own["name"]: own["budget"] for own in sections}, rows),
             "lift.csv": lift.tidy(lifts).to_csv(index=False, float_format="%.10g", lineterminator="\n"),
         },
@@ -192,7 +194,7 @@ def section(
         "budget": "; ".join(f"{what}: {value}" for what, value in budget if what in IN_CAPTIONS) + ".",
         "findings": findings(lines) + claims.energy(lines),
         "tables": tables(lines, known["notes"]),
-        "panels": [*provenance.elsewhere(subject.table), *_stability(loaded, subject, keep_going)],
+        "panels": [*_elsewhere(subject), *_stability(loaded, subject, keep_going)],
         "published": side_by_side(lines, [row for row in rows if row.dataset == dataset]) + published(dataset),
         "figures": [],
         "dynamics": {"panels": reach(lines, subject.table), "figures": []},
@@ -200,12 +202,12 @@ def section(
     }
 
 
+def _elsewhere(subject: Subject) -> list[Any]:
+    return [replace(panel, names=("neuron",)) for panel in provenance.elsewhere(subject.table)]
+
+
 def _stability(loaded: Settings, subject: Subject, keep_going: bool) -> list[Any]:
     return list(stability(subject.results, keep_going)) if subject.name in loaded.stability else []
-
-
-def _title(dataset: str, known: dict[str, Any]) -> str:
-    return str(known["card"]["title"]) if known["card"] else dataset
 
 
 def _only(folder: Path, names: tuple[str, ...]) -> Path:

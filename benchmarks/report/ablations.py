@@ -1,11 +1,12 @@
-"""What each part of the circuit does: lines of params.yaml whose circuit lacks a part or has it otherwise."""
+"""What each part of the circuit does: entries of params.yaml whose circuit lacks a part or has it otherwise."""
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.paired import FEW, between, errors, estimate, groups, of_neurons, signed
+from benchmarks.report.paired import FEW, between, errors, estimate, of_neurons, signed
 from benchmarks.report.panels import Panel
-from benchmarks.report.summary import ENOUGH, Line, base_of
+from benchmarks.report.standing import HEADLINE, standings, with_numbers
+from benchmarks.report.summary import ENOUGH, base_of
 from benchmarks.settings import is_ablation, kind
 
 PARTS = {
@@ -24,21 +25,22 @@ def ablations(table: pd.DataFrame) -> list[Panel]:
         by_seed = errors(table, dataset)
         own = table[table["dataset"] == dataset]
         size, step = (of_neurons(own, metric) for metric in ("network_parameters", "train_step_ratio"))
-        variants = [name for name in groups(own) if is_ablation(name)]
+        shown = with_numbers(own[own["metric"] == HEADLINE])
+        faults = {name: standing.fault for name, standing in standings(table, dataset).items()}
+        variants = [name for name in faults if is_ablation(name)]
         for full in dict.fromkeys(kind(name) for name in variants):
-            base = base_of(Line(full, "stc", "ok"))
+            base = base_of(full, "stc")
             for name in (full, *(name for name in variants if kind(name) == full), base):
-                scores = by_seed[name].dropna() if name in by_seed else ()
+                scores = shown.loc[shown["neuron"] == name, "value"].dropna().tolist()
+                fault = faults.get(name, "no results")
                 differences = between(by_seed, name, full) if name != full else ()
-                bad = own.loc[(own["neuron"] == name) & (own["status"] != "ok"), "status"]
-                ended = str(bad.iloc[0]) if len(bad) else "no results"
                 rows.append([
                     name, "no circuit" if name == base else _part(name), dataset,
-                    _mean(list(scores)) if len(scores) else ended,
+                    _mean(scores) if scores else fault,
                     signed(estimate(differences)) if differences else "–",
                     f"{size[name]:,.0f}" if name in size else "–",
                     f"{step[name]:.2f}" if name in step else "–",
-                    str(len(scores)),
+                    f"{len(scores)} ({fault})" if scores and fault else str(len(scores)),
                 ])  # fmt: skip
     if not rows:
         return []
@@ -54,6 +56,7 @@ def ablations(table: pd.DataFrame) -> list[Panel]:
                 " leak (the temporal factor takes the leak's place), and not LIF.",
                 "Groups: of both pathways' convolutions and of their normalisation.",
             ],
+            ("neuron", "", "dataset"),
         )
     ]
 

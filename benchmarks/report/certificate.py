@@ -14,6 +14,7 @@ from benchmarks.files import ResultsError, read_json
 from benchmarks.report.panels import Panel
 
 HEADINGS = ["dataset", "neuron", "verdict", "largest difference", "allowed", "revision, committed / rerun", "results"]
+NAMES = ("dataset", "neuron")
 NOW, SINCE = "as compared", "changed since"
 
 
@@ -46,7 +47,7 @@ def certificate(results: Path, profile: str, keep_going: bool) -> dict[str, Any]
     elif stale:
         notes.insert(0, f"{stale} of its {len(rows)} cells have other results now than those that were compared.")
     valid = found == profile and not stale
-    return {"badge": badge if valid else "", "panel": Panel("Reproduction certificate", HEADINGS, rows, notes)}
+    return {"badge": badge if valid else "", "panel": Panel("Reproduction certificate", HEADINGS, rows, notes, NAMES)}
 
 
 def _row(cell: dict[str, Any], results: Path) -> list[str]:

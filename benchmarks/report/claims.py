@@ -1,23 +1,27 @@
 """The three claims made for the circuit, and what else the instruments say, in words computed from the tidy table.
 
-    verdicts(table, lift.lifts(table))   each claim: supported, not supported or undecided, why, and on which datasets
+    verdicts(table, lift.lifts(table), lift.left_out(table))
+
+says of each claim whether it is supported, not supported or undecided, why, and on which datasets.
 
 The claim about reach is Wang & Yu's (ICML 2024): the circuit's dynamic factor, in place of a leak, keeps memory long
-and the gradient from vanishing. It is put to the trained networks of seed 0, STC-LIF against LIF, PLIF and GLIF.
+and the gradient from vanishing. It is put to the trained networks of seed 0, STC-LIF against LIF, PLIF and GLIF, as far
+as these are ranked on a dataset.
 """
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from benchmarks.report.lift import Lift
-from benchmarks.report.summary import STC, UNRANKED, Line
+from benchmarks.report.lift import LeftOut, Lift
+from benchmarks.report.standing import HEADLINE, excluded, standings, told
+from benchmarks.report.summary import STC, Line
 from benchmarks.report.verdicts import ENDS, Decision, Verdict, improvement, superiority
-from benchmarks.settings import is_ablation, is_control
 
 RIVALS = ("lif", "plif", "glif")
 FACTOR, MEMORY = "gradient_factor_trained", "memory_trained"
@@ -27,26 +31,23 @@ ENOUGH = 5  # neurons from which on ranks are correlated
 SIGNIFICANT = 0.05
 
 
-def verdicts(table: pd.DataFrame, lifts: list[Lift]) -> list[Verdict]:
+def verdicts(table: pd.DataFrame, lifts: list[Lift], left: list[LeftOut]) -> list[Verdict]:
     """The three claims: STC-LIF beats other neurons, the circuit improves neurons, it keeps memory and gradient."""
     overall = table[~table["metric"].str.contains("@", na=False)]  # a fifth of the rows
-    return [superiority(overall), improvement(lifts), far(table)]
+    return [superiority(overall), improvement(lifts, left), far(table)]
 
 
 def far(table: pd.DataFrame) -> Verdict:
     """Whether the circuit keeps memory long and the gradient from vanishing: `reach` as one verdict."""
-    found: list[dict[str, Decision]] = []
-    for metric in (FACTOR, MEMORY):
-        compared = ((str(name), _compared(table, str(name), metric)) for name in table["dataset"].unique())
-        found.append({name: _above(layers) for name, layers in compared if layers})
+    gradients, memories = _compared(table, FACTOR), _compared(table, MEMORY)
     decided: dict[str, Decision] = {}
-    for name in (name for name in found[0] if name in found[1]):
-        both = {one[name] for one in found}
+    for name in (name for name in gradients.layers if name in memories.layers):
+        both = {_above(gradients.layers[name]), _above(memories.layers[name])}
         decided[name] = both.pop() if len(both) == 1 else "undecided"
     distinct = set(decided.values())
     verdict: Decision = distinct.pop() if len(distinct) == 1 else "undecided"
     words = reach(table)
-    if words:
+    if decided:
         words += ["Both together: supported or not supported where both are, on every dataset; undecided otherwise."]
     return Verdict(
         "The circuit keeps memory long and the gradient from vanishing",
@@ -58,38 +59,38 @@ def far(table: pd.DataFrame) -> Verdict:
 
 def reach(table: pd.DataFrame) -> list[str]:
     """The claim about reach over all datasets of the table; nothing where no dataset has the four neurons."""
-    datasets = [str(name) for name in table["dataset"].unique()]
-    by_metric = {
-        metric: {name: found for name in datasets if (found := _compared(table, name, metric))}
-        for metric in (FACTOR, MEMORY)
-    }
-    if not all(by_metric.values()):
-        return []
-    gradients, memories = by_metric[FACTOR], by_metric[MEMORY]
+    gradients, memories = _compared(table, FACTOR), _compared(table, MEMORY)
+    left = {name: excluded(faults).removeprefix("; excluded: ") for name, faults in gradients.faults.items()}
+    without = [f"Excluded on {name}: {said}." for name, said in left.items() if said]
+    if not (gradients.layers and memories.layers):
+        return without
     return [
-        f"Claim: the circuit's dynamic factor keeps the gradient from vanishing. It is {_decided(gradients)}. A step"
-        f" back in time multiplies the gradient by {_own(gradients)} in STC-LIF and by {_theirs(gradients)} in LIF,"
-        " PLIF and GLIF.",
-        f"Claim: it keeps memory long. It is {_decided(memories)}. 15 steps after one frame was swapped, the spikes are"
-        f" changed by {_own(memories)} (relative to their number) in STC-LIF and by {_theirs(memories)} in the three"
-        " others.",
+        f"Claim: the circuit's dynamic factor keeps the gradient from vanishing. It is {_decided(gradients.layers)}. A"
+        f" step back in time multiplies the gradient by {_own(gradients.layers)} in STC-LIF and by"
+        f" {_theirs(gradients.layers)} in LIF, PLIF and GLIF.",
+        f"Claim: it keeps memory long. It is {_decided(memories.layers)}. 15 steps after one frame was swapped, the"
+        f" spikes are changed by {_own(memories.layers)} (relative to their number) in STC-LIF and by"
+        f" {_theirs(memories.layers)} in the three others.",
         "Supported: in every layer above each of the three, trained; not supported: above all of them in no layer."
         " Ranges are over layers and datasets. All of it is of seed 0 alone.",
+        *without,
     ]
 
 
 def accuracy(table: pd.DataFrame) -> list[str]:
-    """How the gradient's factor and the test error rank together over the spiking neurons of each dataset.
+    """How the gradient's factor and the test error rank together over the ranked neurons of each dataset.
 
     Spearman's rank correlation of the factor (geometric mean of the layers) and the MSE, both of seed 0.
     """
-    found = {str(name): _ranked(table[table["dataset"] == name]) for name in table["dataset"].unique()}
-    said = {name: ranked for name, ranked in found.items() if ranked}
+    said = {str(name): found for name in table["dataset"].unique() if (found := _correlated(table, str(name)))}
     if not said:
         return []
-    towards = [name for name, (rho, p, _) in said.items() if p < SIGNIFICANT and rho < 0]
-    against = [name for name, (rho, p, _) in said.items() if p < SIGNIFICANT and rho > 0]
-    each = "; ".join(f"{name} {rho:+.2f} (p {_p(p)}, {n} neurons)" for name, (rho, p, n) in said.items())
+    towards = [name for name, found in said.items() if found.p < SIGNIFICANT and found.rho < 0]
+    against = [name for name, found in said.items() if found.p < SIGNIFICANT and found.rho > 0]
+    each = "; ".join(
+        f"{name} {found.rho:+.2f} (p {_p(found.p)}, {found.neurons} neurons{excluded(found.faults)})"
+        for name, found in said.items()
+    )
     verdict = "A" if len(towards) == len(said) else "By itself a gradient that does not vanish predicts no accuracy: a"
     return [
         f"{verdict} greater factor goes with a lower error on {len(towards)} of {len(said)} datasets and with a higher"
@@ -101,7 +102,7 @@ def accuracy(table: pd.DataFrame) -> list[str]:
 
 def energy(lines: list[Line]) -> list[str]:
     """How many times less energy than the artificial network LIF and STC-LIF take, with and without memory."""
-    by_name = {line.neuron: line.entries for line in lines}
+    by_name = {line.neuron: line.entries for line in lines if not line.standing.apart}
     said = []
     for name, label in SHOWN.items():
         factors = [
@@ -119,12 +120,34 @@ def energy(lines: list[Line]) -> list[str]:
 Layers = tuple[list[float], list[list[float]]]  # STC-LIF's values of its layers, those of each rival
 
 
-def _compared(table: pd.DataFrame, dataset: str, metric: str) -> Layers | None:
-    own = _of_metric(table[table["dataset"] == dataset], metric)
-    layers = {name: _layers(own, name) for name in (STC, *RIVALS)}
-    if not all(layers.values()):
-        return None
-    return layers[STC], [layers[name] for name in RIVALS]
+@dataclass(frozen=True)
+class _Compared:
+    """One metric of STC-LIF and its rivals by dataset, and what those of the four lack that are left out there."""
+
+    layers: dict[str, Layers] = field(default_factory=dict)
+    faults: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def _compared(table: pd.DataFrame, metric: str) -> _Compared:
+    """The datasets on which all four were looked at, each without those of them that are not ranked there.
+
+    Seeds of STC-LIF that diverged leave it in: what it is held by is its seed 0.
+    """
+    found = _Compared()
+    for dataset in map(str, table["dataset"].unique()):
+        rows = _of_metric(table[table["dataset"] == dataset], metric)
+        good, standing = rows[rows["status"] == "ok"], standings(table, dataset)
+        if not all(_layers(rows, name) for name in (STC, *RIVALS)):
+            continue
+        faults = {STC: standing[STC].apart, **{name: standing[name].fault for name in RIVALS}}
+        for row in rows[rows["status"] != "ok"].itertuples():  # looked at elsewhere than it was trained
+            if row.neuron in faults:
+                faults[str(row.neuron)] = faults[str(row.neuron)] or told(str(row.status))
+        found.faults[dataset] = faults
+        rivals = [_layers(good, name) for name in RIVALS if not faults[name]]
+        if rivals and not faults[STC]:
+            found.layers[dataset] = _layers(good, STC), rivals
+    return found
 
 
 def _of_metric(own: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -166,18 +189,29 @@ def _range(values: Iterable[float]) -> str:
     return f"{min(known):.2g} to {max(known):.2g}"
 
 
-def _ranked(own: pd.DataFrame) -> tuple[float, float, int] | None:
-    """Rank correlation, its p-value and the number of neurons of one dataset; None where they are too few."""
-    own = own[(own["seed"] == 0) & (own["status"] == "ok") & ~own["group"].isin(UNRANKED)]
-    own = own[~own["neuron"].map(lambda name: is_control(name) or is_ablation(name)).astype(bool)]  # one neuron again
-    errors = own[own["metric"] == "mse"].set_index("neuron")["value"]
+@dataclass(frozen=True)
+class _Correlated:
+    """Rank correlation over neurons, its p-value, how many neurons it is of, and whom it leaves out, and why."""
+
+    rho: float
+    p: float
+    neurons: int
+    faults: dict[str, str]
+
+
+def _correlated(table: pd.DataFrame, dataset: str) -> _Correlated | None:
+    """The correlation of one dataset; None where its neurons are too few."""
+    own = table[(table["dataset"] == dataset) & (table["seed"] == 0) & (table["status"] == "ok")]
+    standing = {name: found for name, found in standings(table, dataset).items() if not found.kind}
+    errors = own[own["metric"] == HEADLINE].set_index("neuron")["value"]
     rows = _of_metric(own, FACTOR)
-    factors = {name: _layers(rows, str(name)) for name in errors.index}
+    factors = {name: _layers(rows, name) for name in standing if standing[name].ranked and name in errors}
     means = {name: math.exp(np.mean(np.log(layers))) for name, layers in factors.items() if layers and min(layers) > 0}
     if len(means) < ENOUGH:
         return None
     found = spearmanr(list(means.values()), errors[list(means)].to_numpy())
-    return float(found.statistic), float(found.pvalue), len(means)
+    faults = {name: one.fault for name, one in standing.items()}
+    return _Correlated(float(found.statistic), float(found.pvalue), len(means), faults)
 
 
 def _p(p: float) -> str:

@@ -6,7 +6,8 @@ Columns: profile, dataset, neuron, group, seed, status, metric, value. A metric 
 energy in another arithmetic than float32. What dynamics.json says is of seed 0, `_start` before training and `_trained`
 after it. Costs have no seed. A cell that did not end well has one row a seed (or one row), with no metric, whose status
 says why: nothing disappears. Numbers made under other conditions than those of most cells of their dataset keep their
-rows, with the status `apart (why)` in place of `ok`: no table averages, ranks or pairs them (provenance.py).
+rows, with the status `apart (why)` in place of `ok`: no table averages, ranks or pairs them (provenance.py). Those of a
+cell without all its seeds have the status `incomplete (why)`: they are shown, and neither ranked nor paired.
 """
 
 import csv
@@ -18,8 +19,10 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.cell import FILES, Cell
 from benchmarks.files import ResultsError, read_json
 from benchmarks.report import provenance
+from benchmarks.report.summary import INCOMPLETE
 from benchmarks.settings import Settings, is_ablation, is_control, kind
 
 COLUMNS = ["profile", "dataset", "neuron", "group", "seed", "status", "metric", "value"]
@@ -42,16 +45,17 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
         own = _guarded({"neuron": "trivial", "group": "trivial"}, keep_going, _trivial, folder)
         by_stage: dict[str, list[Row]] = {stage: [] for stage in provenance.STAGES}
         for neuron in settings.neurons:
-            trained = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, folder / neuron)
+            cell = Cell.of(settings, profile, dataset, neuron)
+            trained = _guarded({"neuron": neuron, "group": ""}, keep_going, _accuracy, cell)
             names = {"neuron": neuron, "group": trained[0]["group"] if trained else ""}
-            costs = _guarded(names, keep_going, _cost, folder / neuron, names["group"])
-            looks = _guarded(names, keep_going, _dynamics, folder / neuron, names["group"])
+            costs = _guarded(names, keep_going, _cost, cell, names["group"])
+            looks = _guarded(names, keep_going, _dynamics, cell, names["group"])
             by_stage["train"] += trained + looks  # what was looked at are the weights that were trained
+            by_stage["dynamics"] += looks
             by_stage["measure"] += costs
             own += trained + costs + looks
-        stages = _stages(dataset, keep_going)
         for stage, its in by_stage.items():
-            _set_apart(its, folder, stages, stage, keep_going)
+            _set_apart(its, folder, stage, keep_going)
         weighted = {kind(row["neuron"]) for row in own if row["group"] == "weighted"}
         for row in own:
             if is_control(row["neuron"]):
@@ -65,32 +69,26 @@ def collect(settings: Settings, profile: str, keep_going: bool) -> pd.DataFrame:
     return table.astype({"seed": "Int64", "value": "float64"})
 
 
-def _stages(dataset: str, keep_going: bool) -> provenance.Locked:
-    """What a dataset's lock file says; it lies beside the results, wherever a link may lead: it is of their run."""
-    try:
-        return provenance.locked(ROOT.resolve().parent / "pipelines" / dataset / "dvc.lock")
-    except ResultsError:
-        if not keep_going:
-            raise
-        return {}
-
-
-def _set_apart(rows: list[Row], folder: Path, stages: provenance.Locked, stage: str, keep_going: bool) -> None:
-    """Marks, in place, the numbers that one stage made elsewhere than most; the row of a failure stays what it is."""
+def _set_apart(rows: list[Row], folder: Path, stage: str, keep_going: bool) -> None:
+    """Marks, in place, the numbers that one stage made otherwise than most; the row of a failure stays what it is."""
     statuses: dict[str, str] = {}
     known = []
-    for neuron in dict.fromkeys(row["neuron"] for row in rows if row["status"] == "ok"):
+    for neuron in dict.fromkeys(row["neuron"] for row in rows if _has_numbers(row)):
         try:
-            provenance.made_on(folder / neuron / provenance.STAGES[stage][0])
+            provenance.origin(folder / neuron, stage)
             known.append(neuron)
         except ResultsError as error:
             if not keep_going:
                 raise
             statuses[neuron] = f"{provenance.APART} ({error})"
-    statuses |= provenance.apart(folder, stages, known, stage)
+    statuses |= provenance.apart(folder, known, stage)
     for row in rows:
-        if row["status"] == "ok":
-            row["status"] = statuses.get(row["neuron"], "ok")
+        if _has_numbers(row):
+            row["status"] = statuses.get(row["neuron"], row["status"])
+
+
+def _has_numbers(row: Row) -> bool:
+    return row["status"] == "ok" or str(row["status"]).startswith(INCOMPLETE)
 
 
 def described(settings: Settings, profile: str, dataset: str) -> dict[str, Any]:
@@ -154,10 +152,11 @@ def _trivial(folder: Path) -> list[Row]:
     return rows
 
 
-def _accuracy(folder: Path) -> list[Row]:
-    path, rows = folder / "accuracy.json", []
-    content = read_json(path)
+def _accuracy(cell: Cell) -> list[Row]:
+    path, rows = cell.results / FILES["train"], []
+    content = cell.stored("train")
     with _reading(path):
+        incomplete = _incomplete(content, cell.settings.training.seeds)
         for record in content["seeds"]:
             ended = {"group": content["group"] or "", "seed": int(record["seed"]), "status": _status(record)}
             if record["status"] != "ok":
@@ -172,7 +171,16 @@ def _accuracy(folder: Path) -> list[Row]:
             rows += [{**ended, "metric": metric, "value": value} for metric, value in _finite(path, values.items())]
         if not rows:
             raise ResultsError(f"{path}: no seed found in it; remove it and run `dvc repro`")
-    return rows + _curves(folder / "curves.csv", rows)
+    rows += _curves(cell.results / "curves.csv", rows)
+    return [{**row, "status": incomplete} if incomplete and row["status"] == "ok" else row for row in rows]
+
+
+def _incomplete(content: dict[str, Any], wanted: int) -> str:
+    """The status of the numbers of a cell that has not all its seeds, or has some of another key; empty for others."""
+    records = content["seeds"]
+    if any(record["key"] != content["key"] for record in records):
+        return f"{INCOMPLETE} (seeds of two keys)"
+    return f"{INCOMPLETE} ({len(records)} of {wanted} seeds)" if len(records) < wanted else ""
 
 
 def _curves(path: Path, rows: list[Row]) -> list[Row]:
@@ -203,9 +211,9 @@ def _curves(path: Path, rows: list[Row]) -> list[Row]:
     return found
 
 
-def _cost(folder: Path, group: str) -> list[Row]:
-    path = folder / "cost.json"
-    content = read_json(path)
+def _cost(cell: Cell, group: str) -> list[Row]:
+    path = cell.results / FILES["measure"]
+    content = cell.stored("measure")
     with _reading(path):
         ended = {"group": group, "seed": None, "status": _status(content)}
         if content["status"] != "ok":
@@ -226,9 +234,11 @@ def _cost(folder: Path, group: str) -> list[Row]:
         return [{**ended, "metric": metric, "value": value} for metric, value in _finite(path, values.items())]
 
 
-def _dynamics(folder: Path, group: str) -> list[Row]:
-    path = folder / "dynamics.json"
-    content = read_json(path)
+def _dynamics(cell: Cell, group: str) -> list[Row]:
+    path = cell.results / FILES["dynamics"]
+    content = cell.stored("dynamics")
+    if content["inputs"].get("train") != cell.stored("train")["key"]:
+        raise ResultsError(f"{path}: of another training than accuracy.json; run `dvc repro`")
     with _reading(path):
         if content["status"] != "ok":
             return [{"group": group, "seed": None, "status": _status(content), "metric": None, "value": None}]

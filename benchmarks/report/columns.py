@@ -113,11 +113,11 @@ ENERGY = (
     " traffic of weights, state and activations (docs/energy.md)"
 )
 RELATIVE = "training step relative to LIF, measured in turn with it"
-_BY_METRIC = {column.metric: column for column in COLUMNS}
+BY_METRIC = {column.metric: column for column in COLUMNS}
 PAPER = [  # the columns of a paper-style table, with headings that fit side by side
-    *(_BY_METRIC[name] for name in ("mse", "mae", "ssim", "psnr", "network_parameters", "mac", "ac")),
-    replace(_BY_METRIC["energy_with_memory_nj"], heading="energy, µJ", meaning=ENERGY),
-    _BY_METRIC["firing_rate"],
-    replace(_BY_METRIC["train_step_ratio"], heading="time × LIF", meaning=RELATIVE),
-    _BY_METRIC["saved_for_backward_mib"],
+    *(BY_METRIC[name] for name in ("mse", "mae", "ssim", "psnr", "network_parameters", "mac", "ac")),
+    replace(BY_METRIC["energy_with_memory_nj"], heading="energy, µJ", meaning=ENERGY),
+    BY_METRIC["firing_rate"],
+    replace(BY_METRIC["train_step_ratio"], heading="time × LIF", meaning=RELATIVE),
+    BY_METRIC["saved_for_backward_mib"],
 ]

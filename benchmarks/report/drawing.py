@@ -115,7 +115,7 @@ class Studio:
         return title, look.draw(*arguments)
 
     def _strips(self, lot: int) -> list[Shown]:
-        """Strips of some neurons; on the page go those of LIF, STC-LIF and the best."""
+        """Strips of some neurons; on the page go those of LIF, STC-LIF and the best of the ranked."""
         truth, shown = self._truth(), []
         for neuron in self.painter.neurons[lot * STRIPS_A_TASK : (lot + 1) * STRIPS_A_TASK]:
             predicted = self._predicted(neuron)
@@ -130,7 +130,7 @@ class Studio:
         return shown
 
     def _film(self) -> list[Shown]:
-        """The film of LIF, STC-LIF and the best neuron, where any of them has pictures."""
+        """The film of LIF, STC-LIF and the best of the ranked neurons, where any of them has pictures."""
         truth = self._truth()
         if truth is None or self.observed is None:
             return []

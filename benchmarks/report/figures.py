@@ -31,6 +31,7 @@ from benchmarks.report.look import (
     shortened,
     titled,
 )
+from benchmarks.report.standing import Standing, standings, with_numbers
 from benchmarks.report.summary import GROUPS, REFERENCE, STC
 
 __all__ = ["COLOURS", "MARKERS", "STYLE", "Painter", "draw", "encoded", "in_a_row", "save", "show"]
@@ -48,12 +49,16 @@ class Painter:
 
     A panel for each group of neurons (of a great group several), LIF and the trivial predictors in all of them: more
     lines would lie upon each other. Capacity controls are not drawn: they are there to be laid beside their twins, as
-    the lift's figure does. `highlight` is drawn stronger than the others. Values that are not finite are not drawn.
+    the lift's figure does. `highlight` is drawn stronger than the others. Values that are not finite are not drawn;
+    those of a cell that lacks seeds are, but it is the best of nothing (`standing`).
     """
 
     def __init__(self, table: pd.DataFrame, neurons: list[str], title: str, highlight: str | None = None) -> None:
         self.title = title  # stands on every figure: what is synthetic says so in its title
-        known = table[table["metric"].notna() & (table["status"] == "ok") & np.isfinite(table["value"].astype(float))]
+        known = with_numbers(table[table["metric"].notna() & np.isfinite(table["value"].astype(float))])
+        self.standing: dict[str, Standing] = {}
+        for dataset in table["dataset"].unique():  # one, or none
+            self.standing |= standings(table, str(dataset))
         group_of = known.drop_duplicates("neuron").set_index("neuron")["group"].to_dict()
         self.groups: dict[str, list[str]] = {}
         for name in neurons:
@@ -180,8 +185,8 @@ class Painter:
                 figure.axes[0].set_ylim(max(low, bottom - room), min(high, top + room))
 
     def best_of_groups(self) -> list[str]:
-        """LIF, and of every group the neuron with the least mean test MSE, in the groups' order."""
-        means = self.means.get("mse", {})
+        """LIF, and of every group the neuron with the least mean test MSE of every seed, in the groups' order."""
+        means = {name: mean for name, mean in self.means.get("mse", {}).items() if not self.standing[name].fault}
         best = {
             min((m for m in members if m in means), key=means.__getitem__, default="")
             for members in self.groups.values()
@@ -189,9 +194,8 @@ class Painter:
         return [name for name in self.neurons if name in best or name == REFERENCE]
 
     def in_short(self) -> list[str]:
-        """LIF, STC-LIF and the neuron with the least mean test MSE, in the groups' order; no ablation."""
-        known = self.means.get("mse", {}).items()
-        means = {name: mean for name, mean in known if name in self.look and self.group_of.get(name) != "ablation"}
+        """LIF, STC-LIF and the ranked neuron with the least mean test MSE, in the groups' order."""
+        means = {name: mean for name, mean in self.means.get("mse", {}).items() if self.standing[name].ranked}
         best = min(means, key=means.__getitem__, default=REFERENCE)
         return [name for name in self.neurons if name in (REFERENCE, STC, best)]
 

@@ -30,8 +30,9 @@ def differences(painter: Painter, lines: list[Line]) -> dict[str, Difference]:
 def intervals(painter: Painter, shown: dict[str, Difference]) -> Figure:
     """A row a neuron: mean of the differences of test MSE to LIF with the same seed, and its 95 % bootstrap interval.
 
-    A filled marker is an interval that leaves 0 out, a hollow one an interval around 0; where there are too few seeds
-    for intervals, markers alone, all of them hollow. Rows are sorted by the mean.
+    A filled marker is an interval that leaves 0 out, a hollow one an interval around 0, or one of the seeds that a
+    neuron has left; where there are too few seeds for intervals, markers alone, all of them hollow. Rows are sorted by
+    the mean.
     """
     names = sorted(shown, key=lambda name: shown[name][0])
     left = 0.2 + 0.06 * min(32, max((len(painter.label[name]) for name in names), default=1))
@@ -49,11 +50,12 @@ def intervals(painter: Painter, shown: dict[str, Difference]) -> Figure:
     for row, name in enumerate(names):
         mean, low, high = shown[name]
         look = painter.look[name]
-        decided = math.isfinite(low) and not low <= 0 <= high
+        fault = painter.standing[name].fault
+        decided = math.isfinite(low) and not low <= 0 <= high and not fault
         place = min(max(mean, -sight), sight)
         marker = Line2D([place], [row], ls="none", ms=5, clip_on=False, **_filled(look, decided))
         said = f"95 % interval {low:+.3g} to {high:+.3g}" if math.isfinite(low) else "too few seeds for an interval"
-        marker.set_gid(f"{POINT}{painter.label[name]}: ΔMSE to LIF {mean:+.3g}, {said}")
+        marker.set_gid(f"{POINT}{painter.label[name]}: ΔMSE to LIF {mean:+.3g}, {said}{f'; {fault}' if fault else ''}")
         axes.add_line(marker)
         if place != mean:
             side = "right" if place > 0 else "left"

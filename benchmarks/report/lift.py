@@ -1,15 +1,16 @@
 """What the circuit adds: every neuron against its circuit twin, beside a network merely widened to the twin's size.
 
     lifts(table)                     every base, its twin and its capacity control on every dataset
+    left_out(table)                  which of them are none, for seeds of a neuron diverged or are missing
     pooled(lifts)                    each base over all datasets
-    panels(lifts), figure(lifts)     the same to be read
+    panels(lifts, left), figure(lifts)   the same to be read
     tidy(lifts)                      the same to be computed with
 
 Differences are paired by seed; paired.py makes the intervals.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,12 +18,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.paired import FEW, Estimate, between, clustered, errors, estimate, groups, of_neurons, signed
+from benchmarks.report.paired import FEW, Estimate, between, clustered, errors, estimate, of_neurons, signed
 from benchmarks.report.panels import Panel
-from benchmarks.report.summary import ENOUGH, Line, base_of
-from benchmarks.settings import WIDE, is_ablation, is_control, kind
+from benchmarks.report.standing import groups, standings
+from benchmarks.report.summary import ENOUGH, base_of
+from benchmarks.settings import WIDE, is_ablation, kind
 
-__all__ = ["Lift", "Pooled", "figure", "is_ablation", "is_control", "lifts", "panels", "pooled", "tidy"]
 TWIN_LOOK: dict[str, Any] = {"color": "#0072B2", "marker": "o"}
 CONTROL_LOOK: dict[str, Any] = {"color": "#D55E00", "marker": "s", "markerfacecolor": "none"}
 
@@ -51,6 +52,19 @@ class Lift:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A neuron whose results lack something on one dataset, so that the lift of this twin there is none.
+
+    Of a control: so that there is no control.
+    """
+
+    twin: str
+    dataset: str
+    neuron: str
+    fault: str
+
+
+@dataclass(frozen=True)
 class Pooled:
     """A neuron and its circuit twin over all datasets, in per cent of the base's MSE; every seed counts the same."""
 
@@ -66,19 +80,17 @@ class Pooled:
 def lifts(table: pd.DataFrame) -> list[Lift]:
     """Every circuit twin whose base has results, dataset by dataset, in the order of the tidy table.
 
-    Ablations are no twins; a twin with other arguments (a label) is, and has the control of its base.
+    Ablations are no twins; a twin with other arguments (a label) is, and has the control of its base. A twin, base or
+    control of which a seed diverged or is missing is held against nothing: `left_out` has it.
     """
     found = []
-    for dataset in table["dataset"].unique():
-        by_seed = errors(table, dataset)
-        own = table[(table["dataset"] == dataset) & (table["status"] == "ok")]
+    for dataset in map(str, table["dataset"].unique()):
+        own, faults = table[table["dataset"] == dataset], _faults(table, dataset)
+        by_seed = errors(own, dataset)
+        by_seed = by_seed[[name for name in by_seed if not faults[name]]]
         size, step = (of_neurons(own, metric) for metric in ("network_parameters", "train_step_ratio"))
-        for twin, group in groups(own).items():
-            base = base_of(Line(twin, group, "ok"))
-            if not base or is_ablation(twin):
-                continue
+        for twin, base, wide in _trios(groups(table), faults):
             differences, relative = between(by_seed, twin, base), between(by_seed, twin, base, base)
-            wide = f"{kind(base)}-{WIDE}"
             if not (differences and relative):
                 continue
             control, beyond = between(by_seed, wide, base, base), between(by_seed, twin, wide, base)
@@ -100,6 +112,28 @@ def lifts(table: pd.DataFrame) -> list[Lift]:
                 )
             )
     return found
+
+
+def left_out(table: pd.DataFrame) -> list[LeftOut]:
+    """The twins, bases and controls of which a seed diverged or is missing, dataset by dataset, and why."""
+    found = []
+    for dataset in map(str, table["dataset"].unique()):
+        faults = _faults(table, dataset)
+        for trio in _trios(groups(table), faults):
+            found += [LeftOut(trio[0], dataset, name, faults[name]) for name in trio if faults.get(name)]
+    return found
+
+
+def _faults(table: pd.DataFrame, dataset: str) -> dict[str, str]:
+    return {name: standing.fault for name, standing in standings(table, dataset).items()}
+
+
+def _trios(known: dict[str, str], listed: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Twin, base and control (which need not be there) of every circuit that is `listed` with its base."""
+    for twin in listed:
+        base = base_of(twin, known[twin])
+        if base in listed and not is_ablation(twin):
+            yield twin, base, f"{kind(base)}-{WIDE}"
 
 
 def pooled(found: list[Lift]) -> list[Pooled]:
@@ -134,10 +168,12 @@ def tidy(found: list[Lift]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def panels(found: list[Lift]) -> list[Panel]:
-    """The lift on every dataset, and over all of them; no panel without a twin."""
-    if not found:
+def panels(found: list[Lift], left: list[LeftOut]) -> list[Panel]:
+    """The lift on every dataset, and over all of them, with what is left out of both; no panel without a twin."""
+    if not (found or left):
         return []
+    by_neuron = {(one.neuron, one.dataset): f"{one.neuron} on {one.dataset} ({one.fault})" for one in left}
+    without = [f"Left out, with what is compared to it: {'; '.join(by_neuron.values())}."] if left else []
     each = [
         [
             one.base, one.twin, one.dataset, str(one.difference.n), signed(one.difference), signed(one.relative, 1),
@@ -179,7 +215,9 @@ def panels(found: list[Lift]) -> list[Panel]:
                 " that with the circuit. Where it helps as much as the circuit, the lift is no more than size. A neuron"
                 " without one has none in this profile, or its own width is the nearest.",
                 "Training step: time with the circuit over time without it, from their ratios to LIF.",
+                *without,
             ],
+            ("neuron", "neuron", "dataset"),
         ),
         Panel(
             "The same over all datasets",
@@ -187,8 +225,10 @@ def panels(found: list[Lift]) -> list[Panel]:
             over_all,
             [
                 "Mean over all seeds of all datasets. Interval: datasets drawn anew, each with all of its seeds, from"
-                f" {ENOUGH} datasets on: it says how far the mean hangs on which datasets were chosen. {FEW}"
+                f" {ENOUGH} datasets on: it says how far the mean hangs on which datasets were chosen. {FEW}",
+                *without,
             ],
+            ("neuron", "neuron"),
         ),
     ]
 

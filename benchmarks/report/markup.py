@@ -12,6 +12,7 @@ LATEX = {
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$", "±": r"$\pm$", "×": r"$\times$", "≈": r"$\approx$",
     "µ": r"$\mu$", "μ": r"$\mu$", "Δ": r"$\Delta$", "α": r"$\alpha$", "β": r"$\beta$", "τ": r"$\tau$", "−": "$-$",
     "–": "--", "—": "---", "…": r"\ldots{}", "’": "'", "‘": "`", "“": "``", "”": "''", "·": r"$\cdot$",
+    "†": r"$\dagger$",
     "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}",
     "å": r"\aa{}", "Å": r"\AA{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
 }  # fmt: skip
@@ -46,6 +47,11 @@ def heading(text: str, side: str = "r") -> str:
             lines.append(word)
     stacked = r"\\".join(latex(line) for line in lines)
     return stacked if len(lines) < 2 else rf"\shortstack[{side}]{{{stacked}}}"
+
+
+def label(name: str) -> str:
+    """A name as LaTeX's label takes it: letters, digits, `_` and `-` as they are, any other character by its number."""
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found.group()):x}", name)
 
 
 def markdown(text: str) -> str:

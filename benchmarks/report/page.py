@@ -2,7 +2,8 @@
 
 The templates are in templates/page/, its style and script in assets/ and written into the page. This module turns what
 the report knows into what those templates show: cells with the words they show on hover, which begin with the number,
-a section a neuron, notes on what the numbers are not.
+a section a neuron, notes on what the numbers are not. Datasets, neurons and metrics are found by their names, which
+columns and panels carry beside the words that they show.
 """
 
 import base64
@@ -20,10 +21,12 @@ from markupsafe import Markup
 
 import neurons
 from benchmarks.metrics import METRICS
-from benchmarks.report.columns import COLUMNS, Column
+from benchmarks.report.columns import BY_METRIC, COLUMNS, Column
 from benchmarks.report.panels import Panel
-from benchmarks.report.summary import GROUPS, HEADLINE, UNRANKED, Line
-from benchmarks.report.tables import Table, environment
+from benchmarks.report.ranks import groups_of
+from benchmarks.report.standing import HEADLINE, UNRANKED, with_numbers
+from benchmarks.report.summary import GROUPS, Line
+from benchmarks.report.tables import DIFFERENCE, LIFT, Heading, Table, environment
 from benchmarks.settings import kind
 
 ASSETS = Path(__file__).parent / "assets"
@@ -48,7 +51,6 @@ OF_A_NEURON = (  # what its section shows beside all that the table of accuracy 
 )
 SYNTHETIC = re.compile(r"\(([^()]*synthetic[^()]*)\)", re.IGNORECASE)  # what the banner says in brackets of the data
 CIRCUIT = "the-circuit-on-any-neuron-with-a-membrane"  # heading of docs/neurons.md, for a circuit that has no card
-BY_HEADING = {column.heading: column for column in COLUMNS}
 Seeds = dict[tuple[str, str, str], list[tuple[int, float]]]  # (dataset, neuron, metric) -> [(seed, value)]
 
 
@@ -70,19 +72,19 @@ def render(shown: dict[str, Any], table: pd.DataFrame | None = None) -> str:
     docs = "../../docs"
     seeds = _seeds(table)
     sections = [_section(section, seeds) for section in content["sections"]]
-    groups = {line.neuron: line.group for section in sections for line in section["lines"]}
+    groups = groups_of({section["name"]: section["lines"] for section in sections})
+    datasets = {section["name"] for section in sections}
     script = (ASSETS / "page.js").read_text()
-    names = {text: section["name"] for section in sections for text in (section["name"], section["title"])}
     context = {
         **content,
         "docs": docs,
         "sections": sections,
         "groups": {group: GROUPS.get(group, group or "unknown") for group in _in_order(groups.values())},
         "neurons": _neurons(sections, content["highlight"]),
-        "wide": _wide(content["wide"], names) if content["wide"] else None,
+        "wide": _grid(content["wide"], "", {}) if content["wide"] else None,
         "counted": _counted(sections, groups),
         "synthetic": [
-            f"{section['title'].removesuffix(' (synthetic)')} ({section['synthetic']})"
+            f"{section['title'].replace(' (synthetic)', '')} ({section['synthetic']})"
             for section in sections
             if section["synthetic"]
         ],
@@ -96,7 +98,7 @@ def render(shown: dict[str, Any], table: pd.DataFrame | None = None) -> str:
     made = environment()
     made.filters |= {"slug": slug, "figure": _figure}
     made.globals |= {
-        "about": lambda row: _about(row, groups, names),
+        "about": lambda panel, row: _about(panel, row, groups, datasets),
         "marked": lambda name: _marked(name, content["highlight"]),
     }
     return made.get_template("page/index.html").render(context)
@@ -127,21 +129,17 @@ def _section(section: dict[str, Any], seeds: Seeds) -> dict[str, Any]:
 def _grid(table: Table, dataset: str, seeds: Seeds) -> dict[str, Any]:
     rows = []
     for line, cells in table.rows:
-        dressed = [
-            _dressed(cell, line, heading, dataset, seeds) for heading, cell in zip(table.headings, cells, strict=True)
-        ]
+        dressed = [_dressed(cell, line, of.name, dataset, seeds) for of, cell in zip(table.columns, cells, strict=True)]
         rows.append({"line": line, "cells": dressed, "failed": line.status != "ok" and not line.entries})
-    return {"title": table.title, "headings": table.headings, "rows": rows, "notes": table.notes}
+    return {"title": table.title, "columns": table.columns, "rows": rows, "notes": table.notes}
 
 
-def _dressed(cell: Any, line: Line, heading: str, dataset: str, seeds: Seeds) -> Shown:
-    """A cell with its hover text: from the entry where the heading is a column's, or from the line's differences."""
-    differences = {"ΔMSE to LIF": line.difference, "ΔMSE to base": line.lift}
-    column = BY_HEADING.get(heading)
-    if column and (entry := line.entries.get(column.metric)):
-        own = seeds.get((dataset, line.neuron, column.metric), [])
-        return Shown(cell.text, cell.rank, _told(column, entry, own))
-    difference = differences.get(heading)
+def _dressed(cell: Any, line: Line, name: str, dataset: str, seeds: Seeds) -> Shown:
+    """A cell with its hover text: from the entry where its column shows a metric, or from the line's differences."""
+    column = BY_METRIC.get(name)
+    if column and (entry := line.entries.get(name)):
+        return Shown(cell.text, cell.rank, _told(column, entry, seeds.get((dataset, line.neuron, name), [])))
+    difference = {DIFFERENCE.name: line.difference, LIFT.name: line.lift}.get(name)
     if difference:
         mean, low, high = difference
         interval = "too few seeds for an interval" if math.isnan(low) else f"95 % interval {low:.6g} to {high:.6g}"
@@ -164,7 +162,7 @@ def _seeds(table: pd.DataFrame | None) -> Seeds:
     found: Seeds = defaultdict(list)
     if table is not None:
         wanted = {column.metric for column in COLUMNS}
-        kept = table[table["metric"].isin(wanted) & table["seed"].notna() & (table["status"] == "ok")]
+        kept = with_numbers(table[table["metric"].isin(wanted) & table["seed"].notna()])
         for row in kept.sort_values("seed", kind="stable").itertuples():
             found[str(row.dataset), str(row.neuron), str(row.metric)].append((int(row.seed), float(row.value)))
     return found
@@ -178,26 +176,29 @@ def _ranks(lines: list[Line]) -> dict[str, tuple[int, int]]:
 
 def _neurons(sections: list[dict[str, Any]], highlight: str | None) -> list[dict[str, Any]]:
     """A section a neuron, in the order of the tables, the highlighted one first."""
-    wanted = [column.heading for column in COLUMNS if column.metric in OF_A_NEURON]
-    headings = _in_order(heading for section in sections for heading in section["grids"][0]["headings"])
-    headings += [text for text in wanted if any(text in grid["headings"] for s in sections for grid in s["grids"])]
+    first: list[Heading] = [column for section in sections for column in section["grids"][0]["columns"]]
+    every: list[Heading] = [column for section in sections for grid in section["grids"] for column in grid["columns"]]
+    texts = {column.name: column.text for column in first}
+    texts |= {column.name: column.text for metric in OF_A_NEURON for column in every if column.name == metric}
     found: dict[str, dict[str, Any]] = {}
     for section in sections:
         cells: dict[str, dict[str, Shown]] = defaultdict(dict)
         for grid in section["grids"]:
             for row in grid["rows"]:
-                cells[row["line"].neuron] |= dict(zip(grid["headings"], row["cells"], strict=True))
+                of = (column.name for column in grid["columns"])
+                cells[row["line"].neuron] |= dict(zip(of, row["cells"], strict=True))
         for line in section["lines"]:
             own = found.setdefault(line.neuron, {"name": line.neuron, "group": line.group, "rows": []})
             rank, count = section["ranks"].get(line.neuron, (0, 0))
             place = Shown(f"{rank} of {count}", 1 if rank == 1 else 0) if rank else Shown("–")
             # as in the datasets' tables, which say more on hover: twice would be a quarter of the page
-            row = [place, *(replace(cells[line.neuron].get(heading, Shown("–")), title="") for heading in headings)]
+            row = [place, *(replace(cells[line.neuron].get(name, Shown("–")), title="") for name in texts)]
             failed = line.status if line.status != "ok" else ""
             own["rows"].append({"dataset": section["name"], "title": section["title"], "cells": row, "failed": failed})
     for name, own in found.items():
         places = [section["ranks"][name][0] for section in sections if name in section["ranks"]]
-        own |= {"headings": ["rank by MSE", *headings], "mean_rank": sum(places) / len(places) if places else None}
+        mean_rank = sum(places) / len(places) if places else None
+        own |= {"headings": ["rank by MSE", *texts.values()], "mean_rank": mean_rank}
         own |= _card(name) if own["group"] != "trivial" else {"lead": "", "equations": "", "card": ""}
         own["places"] = len(places)
     return sorted(found.values(), key=lambda own: not _marked(own["name"], highlight))
@@ -205,7 +206,7 @@ def _neurons(sections: list[dict[str, Any]], highlight: str | None) -> list[dict
 
 def _card(name: str) -> dict[str, str]:
     """First sentence and equations of a neuron's card and where it stands; the circuit's where it has none itself."""
-    base = name.partition("-")[0]
+    base = kind(name)
     text, card = "", ""
     if base in neurons.available():
         text, card = neurons.card(base), f"neurons.md#{base.lower()}"
@@ -216,18 +217,15 @@ def _card(name: str) -> dict[str, str]:
     return {"lead": " ".join(lead.split()), "equations": inspect.cleandoc(block.group()) if block else "", "card": card}
 
 
-def _wide(table: Table, names: dict[str, str]) -> dict[str, Any]:
-    """The table over datasets, each heading with the dataset whose column it is (empty: of none)."""
-    of = [next((own for text, own in names.items() if text in heading), "") for heading in table.headings]
-    grid = _grid(table, "", {})
-    return {**grid, "of": of}
+def _about(panel: Panel, row: list[str], groups: dict[str, str], datasets: set[str]) -> dict[str, str]:
+    """Which neuron, group and dataset a panel's row is about, as far as it says, so that the selectors reach it.
 
-
-def _about(row: list[str], groups: dict[str, str], names: dict[str, str]) -> dict[str, str]:
-    """Which neuron, group and dataset a panel's row is about, as far as it says, so that the selectors reach it."""
-    told = [text for text in row[:3] if text in groups]
-    found = {"neuron": " ".join(told), "group": " ".join(groups[text] for text in told)} if told else {}
-    dataset = next((names[text] for text in row[:3] if text in names), None)
+    Only those of this page: a certificate may tell of others.
+    """
+    named = list(zip(panel.names, row, strict=False))
+    neurons = [text for what, text in named if what == "neuron" and text in groups]
+    found = {"neuron": " ".join(neurons), "group": " ".join(groups[text] for text in neurons)} if neurons else {}
+    dataset = next((text for what, text in named if what == "dataset" and text in datasets), "")
     return {**found, "dataset": dataset} if dataset else found
 
 
@@ -256,7 +254,7 @@ def _figure(figure: dict[str, str]) -> Markup:
 
 def _marked(name: str, highlight: str | None) -> bool:
     """Whether any of the names, apart by spaces, is the highlighted neuron, with other arguments too."""
-    return highlight is not None and any(own.partition("-")[0] == highlight for own in name.split())
+    return highlight is not None and any(highlight in (own, kind(own)) for own in name.split())
 
 
 def _in_order(texts: Any) -> list[str]:

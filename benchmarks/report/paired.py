@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from benchmarks.report.summary import ENOUGH, HEADLINE, RESAMPLES, interval
+from benchmarks.report.standing import HEADLINE, with_numbers
+from benchmarks.report.summary import ENOUGH, RESAMPLES, interval
 
 FEW = "Of few seeds such an interval is too narrow, and none is corrected for the number of comparisons."
 
@@ -36,9 +37,9 @@ class Estimate:
 
 
 def errors(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """Test MSE of every cell that ended well: a row a seed, a column a neuron, in the order of the table.
+    """Test MSE of every seed that ended well: a row a seed, a column a neuron, in the order of the table.
 
-    What is not finite is missing, as in summary.paired_difference.
+    What is not finite is missing, as in summary.paired_difference, and so is a cell that lacks seeds.
     """
     found = (table["dataset"] == dataset) & (table["metric"] == HEADLINE) & (table["status"] == "ok")
     own = table[found & (table["group"] != "trivial") & np.isfinite(table["value"].astype(float))]
@@ -94,13 +95,7 @@ def clustered(by_seed: Sequence[Sequence[float]]) -> Estimate:
     return _resampled(sums, counts, len(by_seed))
 
 
-def groups(own: pd.DataFrame) -> dict[str, str]:
-    """The group of each neuron, in the order of the table; empty where no row names it."""
-    named = own[own["group"].fillna("") != ""].drop_duplicates("neuron").set_index("neuron")["group"]
-    return {str(name): str(named.get(name, "")) for name in own["neuron"].unique()}
-
-
 def of_neurons(own: pd.DataFrame, metric: str) -> dict[str, float]:
-    """A metric's mean of each neuron that has it."""
-    means = own[(own["metric"] == metric) & (own["status"] == "ok")].groupby("neuron")["value"].mean()
+    """A metric's mean of each neuron that shows it."""
+    means = with_numbers(own[own["metric"] == metric]).groupby("neuron")["value"].mean()
     return {str(name): float(value) for name, value in means.items()}

@@ -12,7 +12,9 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.files import PARITY, ResultsError, read_json
-from benchmarks.report.summary import HEADLINE, REFERENCE, STC, Line, paired_difference
+from benchmarks.report.standing import HEADLINE, excluded
+from benchmarks.report.summary import REFERENCE, STC, Line, faults, paired_difference
+from benchmarks.report.tables import unranked
 
 STABILITY = "stability.json"
 REACH = {
@@ -29,12 +31,16 @@ REACH = {
 
 @dataclass(frozen=True)
 class Panel:
-    """A table of plain words: headings, rows, notes below."""
+    """A table of plain words: headings, rows, notes below.
+
+    `names` says of the first columns, one after the other, what they name: "neuron", "dataset", or "" for neither.
+    """
 
     title: str
     headings: list[str]
     rows: list[list[str]]
     notes: list[str]
+    names: tuple[str, ...] = ()
 
 
 def parity(keep_going: bool) -> list[Panel]:
@@ -107,6 +113,7 @@ def stability(folder: Path, keep_going: bool) -> list[Panel]:
                 " closed-loop prediction, after training.",
                 "Every one of these is a parameter that is off in the tables.",
             ],
+            ("neuron",),
         )
     ]
 
@@ -123,13 +130,14 @@ def reach(lines: list[Line], own: pd.DataFrame) -> list[Panel]:
     if not values:
         return []
     layers = range(1, 1 + max(int(metric.partition("@")[2]) for _, metric in values))
-    rows = []
+    rows, shown = [], []
     for line in lines:
         if line.group == "trivial":
             continue
         cells = [[values.get((line.neuron, f"{metric}@{layer}")) for layer in layers] for metric in REACH]
         texts = [" / ".join(_figure(value) for value in cell) for cell in cells]
         looked = any(value is not None for cell in cells for value in cell)
+        shown += [line] if looked else []
         rows.append([line.neuron, *(texts if looked else [line.status, *["–"] * (len(REACH) - 1)])])
     return [
         Panel(
@@ -144,7 +152,9 @@ def reach(lines: list[Line], own: pd.DataFrame) -> list[Panel]:
                 "Memory: relative change of the outputs 15 steps after one observed frame was swapped. Membrane: root"
                 " mean square after 20 steps. Dead, saturated: share of neurons that never fire, that fire at every"
                 " step.",
+                *unranked(shown),
             ],
+            ("neuron",),
         )
     ]
 
@@ -154,7 +164,7 @@ def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) ->
 
     Its rank among the ranked neurons, by mean test MSE (equal means share the better rank); the mean paired difference
     to LIF, to STC-LIF and to the best of the others, with the 95 % bootstrap interval; and how many of the others it
-    beats, is beaten by, and cannot be told from.
+    beats, is beaten by, and cannot be told from. Where its own seeds are not all there, it is held against nobody.
     """
     references = {title: own for title, own in (("LIF", REFERENCE), ("STC-LIF", STC)) if own != name}
     rows = []
@@ -166,19 +176,22 @@ def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) ->
             continue
         entry = own.entries[HEADLINE]
         spread = f" ± {entry.sd:.2g}" if entry.n > 1 else ""
-        others = [line for line in every if line.ranked and line.neuron != name and HEADLINE in line.entries]
+        rivals = [line for line in every if not line.standing.kind and line.neuron != name]
+        others = [line for line in rivals if line.ranked and HEADLINE in line.entries]
         better = sum(line.entries[HEADLINE].mean < entry.mean for line in others)
         best = min(others, key=lambda line: line.entries[HEADLINE].mean, default=None)
         found = {line.neuron: paired_difference(scores, name, line.neuron) for line in others}
+        fault = f" ({own.standing.fault})" if own.standing.fault else ""
+        record = _record([difference for difference in found.values() if difference]) + excluded(faults(rivals))
         rows.append(
             [
                 dataset,
                 f"{entry.mean:.4g}{spread} (n {entry.n})",
-                f"{better + 1} of {len(others) + 1}" if own.ranked else "not ranked",
+                f"{better + 1} of {len(others) + 1}" if own.ranked else f"not ranked{fault}",
                 *(_difference(paired_difference(scores, name, other)) for other in references.values()),
                 best.neuron if best else "–",
                 _difference(found[best.neuron]) if best else "–",
-                _record([difference for difference in found.values() if difference]),
+                record if own.trained else "–",
             ]
         )
     return Panel(
@@ -194,6 +207,7 @@ def against_all(lines: dict[str, list[Line]], name: str, table: pd.DataFrame) ->
             "Against each: ranked neurons with the higher error, with the lower error, and undecided, for the interval"
             " contains 0 or there are fewer than 3 seeds.",
         ],
+        ("dataset",),
     )
 
 

@@ -14,11 +14,14 @@ from benchmarks.report.ranks import RANK, wide
 from benchmarks.report.summary import HEADLINE, Entry, Line, shown_columns
 from benchmarks.report.tables import (
     LIKE_BEST,
+    REPRODUCED,
+    SEEDS,
     Cell,
     Table,
     count,
     environment,
     fitted,
+    headings,
     headline,
     meanings,
     number,
@@ -30,7 +33,7 @@ ORDER = (
     "Bold: best of the ranked neurons; underlined: second (MSE, MAE, SSIM and PSNR only). Mean ± standard deviation"
     " over seeds, n of them."
 )
-REPRODUCED = (
+ASKED = (
     "reproduced?: whether the value in paper_rows.csv lies in the 95 % t interval of the mean here, or, where it has a"
     " standard deviation, whether the two means are no further apart than either deviation. –: no value there."
 )
@@ -45,11 +48,11 @@ def paper(lines: list[Line], claims: list[Claim]) -> Table:
     for line in lines:
         cells = [headline(line, c) if c.metric == HEADLINE else number(line.entries.get(c.metric), c) for c in columns]
         rows.append((line, [*cells, Cell(count(line)), *([Cell(reproduced(line, claims))] if asked else [])]))
-    notes = [ORDER, LIKE_BEST, OF_ONE, *([REPRODUCED] if asked else []), " ".join(meanings(columns))]
+    notes = [ORDER, LIKE_BEST, OF_ONE, *([ASKED] if asked else []), " ".join(meanings(columns))]
     bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
     notes += [f"Not every cell ended well. {'; '.join(bad)}."] if bad else []
-    headings = [*(column.heading for column in columns), "n", *(["reproduced?"] if asked else [])]
-    return Table("Neurons, their error and what they cost", headings, rows, notes)
+    shown = [*headings(columns), SEEDS, *([REPRODUCED] if asked else [])]
+    return Table("Neurons, their error and what they cost", shown, rows, notes)
 
 
 def paper_tables(
@@ -68,19 +71,18 @@ def paper_tables(
 def wide_tables(by_dataset: dict[str, list[Line]], titles: dict[str, str], budget: str) -> dict[str, str]:
     """The three files of the table over all datasets, name -> text; `titles` says what each dataset is called."""
     table = wide(by_dataset, titles)
-    kept = {
-        name: {line.neuron: line.entries.get(HEADLINE) for line in lines if HEADLINE in line.entries}
-        for name, lines in by_dataset.items()
-    }
+    found = {name: {line.neuron: line for line in lines} for name, lines in by_dataset.items()}
     records: list[dict[str, Any]] = []
     for line, _ in table.rows:
         record: dict[str, Any] = {"neuron": line.neuron, "group": line.group}
-        for name, entries in kept.items():
-            entry = entries.get(line.neuron)
+        for name, lines_of in found.items():
+            own = lines_of.get(line.neuron)
+            entry = own.entries.get(HEADLINE) if own else None
             record |= {
                 name: entry and entry.mean,
                 f"{name}_sd": _deviation(entry),
                 f"{name}_n": entry.n if entry else 0,
+                f"{name}_status": own and own.status,
             }
         records.append(record | {"average_rank": line.entries[RANK].mean if RANK in line.entries else None})
     return _files(ACROSS, "Spiking neurons in spatio-temporal prediction", budget, table, [], pd.DataFrame(records))

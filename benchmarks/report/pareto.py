@@ -11,7 +11,6 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmarks.report import labels
 from benchmarks.report.figures import Painter
 from benchmarks.report.look import WIDTH, grid, shortened, superscript, titled
-from benchmarks.report.summary import UNRANKED
 
 # metric -> (label, factor from the metric's unit, how a hover title says it)
 COSTS = {
@@ -50,7 +49,7 @@ def known(painter: Painter) -> list[str]:
 def pareto(painter: Painter) -> Figure:
     """Test MSE against each cost that is known: a marker a neuron (mean of its seeds), bars the standard deviation.
 
-    The front is that of the spiking neurons that are ranked: what has weights of its own, and what does not spike, is
+    The front is that of the neurons that are ranked: what has weights of its own, does not spike or lacks seeds is
     drawn, but hollow, and stands on no front. Names stand beside those on a front, LIF, STC-LIF and the best.
     """
     metrics = known(painter)
@@ -99,7 +98,9 @@ def _panel(painter: Painter, axes: Axes, metric: str, errors: dict[str, float]) 
             bars += [(cost, errors[name] - deviation), (cost, errors[name] + deviation), (math.nan, math.nan)]
         marker = _marker(painter, name, [cost], [errors[name]])
         spread = f" ± {deviation:.2g}" if math.isfinite(deviation) else ""
-        marker.set_gid(f"{POINT}{painter.label[name]}: MSE {errors[name]:.4g}{spread}, {words.format(cost)}")
+        fault = painter.standing[name].fault
+        told = f"MSE {errors[name]:.4g}{spread}, {words.format(cost)}{f'; {fault}' if fault else ''}"
+        marker.set_gid(f"{POINT}{painter.label[name]}: {told}")
         axes.add_line(marker)
     axes.plot([x for x, _ in bars], [y for _, y in bars], color="0.7", lw=0.7, zorder=1)
     axes.autoscale_view()
@@ -138,7 +139,7 @@ def _named(painter: Painter, axes: Axes, metric: str, errors: dict[str, float]) 
 
 def ranked(painter: Painter, name: str) -> bool:
     """Whether a neuron may stand on the front: those that the tables rank may."""
-    return painter.group_of.get(name) not in UNRANKED
+    return painter.standing[name].ranked
 
 
 def _marker(painter: Painter, name: str, x: list[float], y: list[float]) -> Line2D:

@@ -96,8 +96,11 @@ def paper_rows(path: Path = PAPER_ROWS) -> list[Claim]:
 
 
 def reproduced(line: Line, claims: list[Claim]) -> str:
-    """Whether a line's numbers are the paper's: yes, no, "n < 3", or a dash; metric by metric where they differ."""
-    verdicts = {c.metric: verdict(line.entries.get(c.metric), c) for c in claims if c.neuron == line.neuron}
+    """Whether a line's numbers are the paper's: yes, no, "n < 3", or a dash; metric by metric where they differ.
+
+    Of a line whose seeds are not all there it says what is wrong with them.
+    """
+    verdicts = {c.metric: _verdict(line, c) for c in claims if c.neuron == line.neuron}
     if len(set(verdicts.values())) < 2:
         return next(iter(verdicts.values()), "–")
     return ", ".join(f"{_label(metric)} {said}" for metric, said in verdicts.items())
@@ -128,7 +131,7 @@ def side_by_side(lines: list[Line], claims: list[Claim]) -> list[Panel]:
                 f"{claim.value:g}" if claim.sd is None else f"{claim.value:g} ± {claim.sd:g}",
                 f"{ours.mean:.5g} ± {ours.sd:.2g} (n {ours.n})" if ours else "–",
                 f"{ours.mean - _half(ours):.5g} to {ours.mean + _half(ours):.5g}" if ours and ours.n >= ENOUGH else "–",
-                verdict(ours, claim) if line else "not in this report",
+                _verdict(line, claim) if line else "not in this report",
                 claim.source,
             ]
         )
@@ -137,7 +140,11 @@ def side_by_side(lines: list[Line], claims: list[Claim]) -> list[Panel]:
         "The paper: values that a user of this report put into paper_rows.csv. They are for the paper's own data, sizes"
         " and budget; a shorter run here need not reach them."
     ]
-    return [Panel("The paper's numbers beside those of this report", headings, rows, notes)]
+    return [Panel("The paper's numbers beside those of this report", headings, rows, notes, ("neuron",))]
+
+
+def _verdict(line: Line, claim: Claim) -> str:
+    return line.standing.fault or verdict(line.entries.get(claim.metric), claim)
 
 
 def _half(ours: Entry) -> float:

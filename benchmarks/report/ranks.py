@@ -5,12 +5,13 @@ import math
 import pandas as pd
 from scipy.stats import rankdata
 
-from benchmarks.report.columns import ACCURACY
+from benchmarks.report.columns import ACCURACY, Column
 from benchmarks.report.summary import HEADLINE, Entry, Line
-from benchmarks.report.tables import LIKE_BEST, Cell, Table, fitted, headline, number
+from benchmarks.report.tables import LIKE_BEST, Cell, Heading, Table, fitted, headline, number
 
 RANK = "average rank"
 DIGITS = 2
+LACKS = "†"  # behind an MSE that is shown and not ranked
 
 
 def average_ranks(errors: pd.DataFrame) -> pd.Series:
@@ -46,11 +47,8 @@ def wide(by_dataset: dict[str, list[Line]], titles: dict[str, str]) -> Table:
     ranks = average_ranks(errors).dropna()
     levels = sorted(set(ranks))[:2]
     rows = []
-    for neuron, group in _groups(by_dataset).items():
-        cells = [
-            headline(found[name][neuron], column) if neuron in found[name] else number(None, column)
-            for name, column in columns.items()
-        ]
+    for neuron, group in groups_of(by_dataset).items():
+        cells = [_cell(found[name].get(neuron), column) for name, column in columns.items()]
         line = Line(neuron, group, "ok")
         if neuron in ranks:
             mean = float(ranks[neuron])
@@ -67,11 +65,32 @@ def wide(by_dataset: dict[str, list[Line]], titles: dict[str, str]) -> Table:
         f"Average rank: of the MSE, over {over} datasets, among the {len(ranks)} neurons whose training ended well in"
         " every seed on each of them; equal means share their mean rank. –: not ranked.",
         LIKE_BEST,
+        *_lacking(by_dataset),
     ]
-    return Table("Over all datasets", [*(titles[name] for name in by_dataset), f"{RANK} ↓"], rows, notes)
+    headings = [*(Heading(titles[name], HEADLINE, name) for name in by_dataset), Heading(f"{RANK} ↓", RANK)]
+    return Table("Over all datasets", headings, rows, notes)
 
 
-def _groups(by_dataset: dict[str, list[Line]]) -> dict[str, str]:
+def _cell(line: Line | None, column: Column) -> Cell:
+    """A neuron's MSE on one dataset, marked where it has one and is not ranked for what its results lack."""
+    if line is None:
+        return number(None, column)
+    plain = headline(line, column)
+    return Cell(f"{plain.text} {LACKS}") if line.standing.fault and HEADLINE in line.entries else plain
+
+
+def _lacking(by_dataset: dict[str, list[Line]]) -> list[str]:
+    """The note on the marked cells: what is wrong with each, and of how many seeds it is."""
+    said = [
+        f"{line.neuron} on {name}, n {line.entries[HEADLINE].n} ({line.standing.fault})"
+        for name, lines in by_dataset.items()
+        for line in lines
+        if line.standing.fault and HEADLINE in line.entries
+    ]
+    return [f"{LACKS}: shown and not ranked: {'; '.join(said)}."] if said else []
+
+
+def groups_of(by_dataset: dict[str, list[Line]]) -> dict[str, str]:
     """The neurons of all datasets, in order, each with its group; a missing cell knows none, another may."""
     groups: dict[str, str] = {}
     for lines in by_dataset.values():

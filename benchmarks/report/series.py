@@ -11,7 +11,7 @@ METRICS = ("mse", "mae", "ssim", "psnr", "firing_rate", "network_parameters", "t
 CURVES = {
     "learning": ("validation_mse", "step"),
     "frames": ("mse", "frame"),
-}  # file: metric by place, what the place is
+}  # folder: metric by place, what the place is
 
 
 def metrics(table: pd.DataFrame) -> str:
@@ -26,7 +26,7 @@ def metrics(table: pd.DataFrame) -> str:
 
 
 def curves(table: pd.DataFrame, dataset: str) -> dict[str, str]:
-    """CSV by name: the validation error by step and the test error by frame, a column a neuron, means over seeds."""
+    """CSV by folder: the validation error by step and the test error by frame, a column a neuron, means over seeds."""
     own = table[(table["dataset"] == dataset) & (table["status"] == "ok")]
     found = {}
     for name, (metric, place) in CURVES.items():
@@ -34,14 +34,15 @@ def curves(table: pd.DataFrame, dataset: str) -> dict[str, str]:
         at = rows["metric"].str.extract(r"@(\d+)$", expand=False).astype(int).rename(place)
         wide = rows.groupby([at, "neuron"], sort=False)["value"].mean().unstack("neuron").sort_index()
         wide = wide.loc[wide.index > 0, rows["neuron"].unique()]  # before training errors are off the scale
-        found[f"{name}-{dataset}.csv"] = str(wide.to_csv(float_format="%.6g", lineterminator="\n"))
+        found[name] = str(wide.to_csv(float_format="%.6g", lineterminator="\n"))
     return found
 
 
 def write(folder: Path, table: pd.DataFrame, datasets: Any) -> None:
     """Writes metrics.json and plots/ into the folder of a report."""
-    (folder / "plots").mkdir()
     (folder / "metrics.json").write_text(metrics(table))
     for dataset in datasets:
         for name, text in curves(table, dataset).items():
-            (folder / "plots" / name).write_text(text)
+            of_kind = folder / "plots" / name
+            of_kind.mkdir(parents=True, exist_ok=True)
+            (of_kind / f"{dataset}.csv").write_text(text)

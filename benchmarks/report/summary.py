@@ -1,6 +1,7 @@
 """What the tables say: mean, spread and rank of every neuron, and its paired difference to LIF."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -9,13 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.report.columns import COLUMNS, Column
+from benchmarks.report.standing import HEADLINE as HEADLINE
+from benchmarks.report.standing import INCOMPLETE as INCOMPLETE
+from benchmarks.report.standing import UNRANKED as UNRANKED
+from benchmarks.report.standing import Standing, groups, standings, with_numbers
 
 REFERENCE = "lif"
 STC = "stc_lif"
-HEADLINE = "mse"
 RESAMPLES = 10_000
 ENOUGH = 3  # seeds from which on an interval is given; two differences resampled would only repeat themselves
-MOST_NAMED = 8  # neurons in a sentence
 GROUPS = {
     "trivial": "trivial",
     "paper": "paper",
@@ -31,8 +34,6 @@ GROUPS = {
 }
 # what the columns of the tables are made of
 SHOWN = {name for column in COLUMNS for name in (column.metric, column.spread, column.noisy) if name}
-# shown apart, never best or second: they are another kind of thing
-UNRANKED = ("artificial", "trivial", "weighted", "control", "ablation")
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Line:
     neuron: str
     group: str
     status: str
-    trained: bool = True  # whether its training ended well in every seed, whatever its instruments did
+    standing: Standing = field(default_factory=Standing)
     entries: dict[str, Entry] = field(default_factory=dict)
     difference: tuple[float, float, float] | None = None  # of MSE to LIF, paired by seed: mean, low, high
     lift: tuple[float, float, float] | None = None  # of MSE to the neuron under the circuit
@@ -61,9 +62,14 @@ class Line:
     to_best: tuple[float, float, float] | None = None  # of MSE to the best neuron of the table, where both are ranked
 
     @property
+    def trained(self) -> bool:
+        """Whether its training ended well in every seed that there should be, whatever its instruments did."""
+        return not self.standing.fault
+
+    @property
     def ranked(self) -> bool:
         """Whether it may be best or second: a spiking neuron in the same network, trained well in every seed."""
-        return self.group not in UNRANKED and self.trained
+        return self.standing.ranked
 
     @property
     def like_best(self) -> bool:
@@ -74,27 +80,35 @@ class Line:
         return low <= 0 <= high  # never with the NaN ends of too few seeds
 
 
+def faults(lines: Iterable[Line]) -> dict[str, str]:
+    """What the results of each of these lines lack: neuron -> words, as `excluded` takes them."""
+    return {line.neuron: line.standing.fault for line in lines if line.standing.fault}
+
+
 def summarise(table: pd.DataFrame, dataset: str) -> list[Line]:
     """The lines of a dataset's table, in the order of params.yaml; trivial predictors first.
 
-    A value that is not a number counts as missing; a neuron whose MSE is none in some seed is not ranked.
+    A value that is not a number counts as missing. Differences are of what ended well: a cell that lacks seeds has its
+    numbers and none.
     """
     own = table[table["dataset"] == dataset]
     own = own[own["metric"].isna() | own["metric"].isin(SHOWN)]  # the rest, by place, is four fifths of it
     scores = _by_seed(own)
+    known, standing = groups(table), standings(table, dataset)
     lines = []
-    for neuron, rows in own.groupby("neuron", sort=False):
-        groups = [group for group in rows["group"] if group]
-        seeds = rows[rows["seed"].notna()]
-        line = Line(str(neuron), groups[0] if groups else "", _ended(rows), bool((seeds["status"] == "ok").all()))
-        line.entries = _entries(rows[rows["status"] == "ok"])
-        _note_gaps(line, rows)
+    for name, rows in own.groupby("neuron", sort=False):
+        neuron = str(name)
+        line = Line(neuron, known[neuron], _ended(rows), standing[neuron])
+        if line.status == "ok":
+            line.status = line.standing.lost or "ok"
+        line.entries = _entries(with_numbers(rows))
         if neuron != REFERENCE and line.group != "trivial":
-            line.difference = _paired(scores, str(neuron), REFERENCE)
-        if line.group not in (*UNRANKED, "stc"):
-            line.to_stc = _paired(scores, str(neuron), STC)
-        if base_of(line):
-            line.lift = _paired(scores, str(neuron), base_of(line))
+            line.difference = _paired(scores, neuron, REFERENCE)
+        base = base_of(neuron, line.group)
+        if base:
+            line.lift = _paired(scores, neuron, base)
+        elif not line.standing.kind:
+            line.to_stc = _paired(scores, neuron, STC)
         lines.append(line)
     for column in COLUMNS:
         _rank(lines, column)
@@ -112,16 +126,18 @@ def _hold_to_best(lines: list[Line], by_seed: pd.DataFrame) -> None:
 
 
 def _ended(rows: pd.DataFrame) -> str:
-    """How a neuron's cell ended: ok, or its first bad status, and in how many of its seeds where not in all."""
-    bad = rows[rows["status"] != "ok"]
-    if bad.empty:
-        return "ok"
-    seeds, those = rows["seed"].nunique(), bad["seed"].nunique()
-    return f"{those} of {seeds} seeds {bad['status'].iloc[0]}" if 0 < those < seeds else str(bad["status"].iloc[0])
+    """How a neuron's cell ended: ok, or each kind of bad end, with the seeds that it took where those are not all."""
+    bad, seeds = rows[rows["status"] != "ok"], rows["seed"].nunique()
+    said = []
+    for _, those in bad.groupby(bad["status"].map(lambda status: status.partition(" (")[0]), sort=False):
+        count, first = those["seed"].nunique(), str(those["status"].iloc[0])
+        some = those["metric"].isna().any() and 0 < count < seeds  # what keeps its numbers is said of the whole cell
+        said.append(f"{count} of {seeds} seeds {first}" if some else first)
+    return "; ".join(said) or "ok"
 
 
 def _entries(rows: pd.DataFrame) -> dict[str, Entry]:
-    """The numbers of one neuron, by metric; `rows` are those of its seeds that ended well."""
+    """The numbers of one neuron, by metric; `rows` are those whose numbers are shown."""
     found: dict[str, list[float]] = {}
     # a selection a column would take pandas long
     for metric, value in zip(rows["metric"].tolist(), rows["value"].tolist(), strict=True):
@@ -145,23 +161,15 @@ def _deviation(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1)) if np.isfinite(values).all() else math.nan
 
 
-def _note_gaps(line: Line, rows: pd.DataFrame) -> None:
-    """Seeds that ended well but whose MSE is not a number take the line out of the ranking, and it says so."""
-    scores = rows[(rows["metric"] == HEADLINE) & (rows["status"] == "ok")]
-    if scores["value"].isna().any():
-        line.trained = False
-        if line.status == "ok":
-            line.status = f"MSE not a number in {scores['value'].isna().sum()} of {rows['seed'].nunique()} seeds"
+def base_of(neuron: str, group: str) -> str:
+    """The neuron that the circuit of this one was put upon; an empty string for one without circuit.
 
-
-def base_of(line: Line) -> str:
-    """The neuron that the circuit of this line was put upon; an empty string for a line without circuit.
-
-    STC-PLIF stands on PLIF as published, whatever PLIF's own line has.
+    STC-PLIF stands on PLIF as published, whatever PLIF's own line has. Of a cell without results no group is known
+    (an empty string): its name alone decides.
     """
-    if line.group not in ("stc", "weighted") or not line.neuron.startswith("stc_"):
+    if group not in ("stc", "weighted", "") or not neuron.startswith("stc_"):
         return ""
-    base = line.neuron.removeprefix("stc_").partition("-")[0]
+    base = neuron.removeprefix("stc_").partition("-")[0]
     return {"plif": "plif-published"}.get(base, base)
 
 
@@ -206,102 +214,13 @@ def interval(differences: tuple[float, ...]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def findings(lines: list[Line]) -> list[str]:
-    """What the numbers decide, in words computed from them."""
-    said = []
-    by_name = {line.neuron: line for line in lines}
-    trivial = [line for line in lines if line.group == "trivial" and HEADLINE in line.entries]
-    trained = [line for line in lines if line.group not in UNRANKED and HEADLINE in line.entries]
-    stc = by_name.get(STC)
-    if stc and stc.difference and math.isnan(stc.difference[1]):
-        said += _too_few(stc, lines)
-    elif stc and stc.difference:
-        said += _decided(stc, lines)
-    if trivial and trained:
-        least = min(trivial, key=lambda line: line.entries[HEADLINE].mean)
-        bar = least.entries[HEADLINE].mean
-        worse = [line.neuron for line in trained if line.entries[HEADLINE].mean >= bar]
-        if not worse:
-            subject = "Every trained spiking neuron beats"
-        elif len(worse) == len(trained):
-            subject = f"None of the {len(trained)} trained spiking neurons beats"
-        else:
-            subject = f"{len(trained) - len(worse)} of {len(trained)} trained spiking neurons beat"
-        rest = f"; {', '.join(worse)} not" if 0 < len(worse) < min(len(trained), MOST_NAMED + 1) else ""
-        said.append(f"{subject} the best trivial predictor ({least.neuron}, MSE {bar:.4g}){rest}.")
-    bad = [f"{line.neuron}: {line.status}" for line in lines if line.status != "ok"]
-    return said + ([f"Not every cell ended well. {'; '.join(bad)}."] if bad else [])
-
-
-def _decided(stc: Line, lines: list[Line]) -> list[str]:
-    """How STC-LIF stands against LIF and the others, and what the circuit does elsewhere, by intervals."""
-    mean, low, high = stc.difference or (math.nan,) * 3
-    said = []
-    verdict = "beats" if high < 0 else "loses to" if low > 0 else "cannot be told from"
-    said.append(
-        f"STC-LIF {verdict} LIF at this budget: its MSE differs by {mean:+.3g}"
-        f" (95 % interval {low:+.3g} to {high:+.3g},"
-        f" {stc.entries[HEADLINE].n} seeds)."
-    )
-    rivals = {line.neuron: line.to_stc for line in lines if line.to_stc and line.neuron != REFERENCE}
-    if rivals:
-        above, below, undecided = _sides(rivals)
-        said.append(
-            f"Against the {len(rivals)} other cells without circuit STC-LIF has the lower error {len(above)} times,"
-            f" the higher {len(below)} times{_named(below)}; {len(undecided)} undecided{_named(undecided)}."
-        )
-    lifted = {line.neuron: line.lift for line in lines if line.lift and line.neuron != STC}
-    if lifted:
-        worse, better, undecided = _sides(lifted)
-        said.append(
-            f"In {len(lifted)} other cells the circuit lowers the error of the neuron under it {len(better)}"
-            f" times{_named(better)}, raises it {len(worse)} times{_named(worse)},"
-            f" and leaves {len(undecided)} undecided{_named(undecided)}."
-        )
-    return said
-
-
-def _too_few(stc: Line, lines: list[Line]) -> list[str]:
-    """The same in plain means, where there are not seeds enough for an interval."""
-    mean, _, _ = stc.difference or (math.nan,) * 3
-    seeds = stc.entries[HEADLINE].n
-    said = [f"STC-LIF's MSE differs from LIF's by {mean:+.3g} ({seeds} seeds: too few for an interval, so no verdict)."]
-    rivals = {line.neuron: line.to_stc for line in lines if line.to_stc and line.neuron != REFERENCE}
-    below = [name for name, (difference, *_) in rivals.items() if difference < 0]
-    if rivals:
-        said.append(
-            f"Of the {len(rivals)} other cells without circuit {len(rivals) - len(below)} have a mean MSE above that of"
-            f" STC-LIF, {len(below)} below it{_named(below)}."
-        )
-    lifted = {line.neuron: line.lift for line in lines if line.lift and line.neuron != STC}
-    raised = [name for name, (difference, *_) in lifted.items() if difference >= 0]
-    if lifted:
-        said.append(
-            f"In {len(lifted)} other cells the circuit lowers the mean MSE of the neuron under it"
-            f" {len(lifted) - len(raised)} times, and does not {len(raised)} times{_named(raised)}."
-        )
-    return said
-
-
-def _sides(differences: dict[str, tuple[float, float, float]]) -> tuple[list[str], list[str], list[str]]:
-    """Names whose interval lies above 0, below 0, and around it."""
-    above = [name for name, (_, low, _) in differences.items() if low > 0]
-    below = [name for name, (_, _, high) in differences.items() if high < 0]
-    return above, below, [name for name in differences if name not in (*above, *below)]
-
-
-def _named(neurons: list[str]) -> str:
-    """The names, where they are few enough to be read; the tables have them all."""
-    return f" ({', '.join(neurons)})" if 0 < len(neurons) <= MOST_NAMED else ""
-
-
 def shown_columns(columns: list[Column], lines: list[Line]) -> list[Column]:
     """Those of `columns` that any line has a number for."""
     return [column for column in columns if any(column.metric in line.entries for line in lines)]
 
 
 def _rank(lines: list[Line], column: Column) -> None:
-    """Marks best and second among those whose training ended well in every seed; equal means share a rank."""
+    """Marks best and second among those that are ranked; equal means share a rank."""
     if column.lower_is_better is None:
         return
     rivals = [line for line in lines if line.ranked and column.metric in line.entries]

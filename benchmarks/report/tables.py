@@ -1,16 +1,18 @@
 """Tables as text: the same cells for Markdown, LaTeX and the page, dressed by a template each."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment
 
 from benchmarks.report.columns import ACCURACY, ACTIVITY, COST, OVER_SEEDS, Column
-from benchmarks.report.markup import heading, markdown
+from benchmarks.report.markup import heading, label, markdown
 from benchmarks.report.markup import latex as latex
-from benchmarks.report.summary import GROUPS, HEADLINE, REFERENCE, Entry, Line, shown_columns
-from benchmarks.settings import CellSettings, NetworkSettings
+from benchmarks.report.summary import GROUPS, HEADLINE, REFERENCE, Entry, Line, faults, shown_columns
+from benchmarks.settings import CellSettings, NetworkSettings, kind
 from benchmarks.templating import templates
 
 DIFFERENCES = (
@@ -55,13 +57,32 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What stands above a column, and by what name the column is found: nothing looks for the text."""
+
+    text: str
+    name: str  # the metric that it shows, or what else
+    dataset: str = ""  # whose numbers these are, where the table is one over datasets
+
+
+# the columns that show no metric
+DIFFERENCE, LIFT = Heading("ΔMSE to LIF", "difference"), Heading("ΔMSE to base", "lift")
+SEEDS, REPRODUCED = Heading("n", "n"), Heading("reproduced?", "reproduced")
+
+
+@dataclass(frozen=True)
 class Table:
-    """Headings and rows of cells; a row that says why a cell has no numbers has its status instead."""
+    """Columns and rows of cells; a row that says why a cell has no numbers has its status instead."""
 
     title: str
-    headings: list[str]
+    columns: list[Heading]
     rows: list[tuple[Line, list[Cell]]]
     notes: list[str]
+
+    @property
+    def headings(self) -> list[str]:
+        """The texts above the columns."""
+        return [column.text for column in self.columns]
 
     @property
     def blocks(self) -> list[tuple[str, list[tuple[Line, list[Cell]]]]]:
@@ -91,9 +112,15 @@ def tables(lines: list[Line], remarks: dict[str, str]) -> list[Table]:
     return [
         Table(
             "Accuracy",
-            [*(c.heading for c in accuracy), "ΔMSE to LIF", "ΔMSE to base", "n"],
+            [*headings(accuracy), DIFFERENCE, LIFT, SEEDS],
             by_accuracy,
-            [ranked, *meanings(accuracy), DIFFERENCES, *(f"{name}: {text}." for name, text in remarks.items())],
+            [
+                ranked,
+                *meanings(accuracy),
+                DIFFERENCES,
+                *unranked(_having(accuracy, lines)),
+                *(f"{name}: {text}." for name, text in remarks.items()),
+            ],
         ),
         _of_neurons("What it costs", COST, lines, MEASURED),
         _of_neurons("Spikes, operations and energy", ACTIVITY, lines, ESTIMATED),
@@ -104,7 +131,23 @@ def _of_neurons(title: str, columns: list[Column], lines: list[Line], note: str)
     """A table of all lines but the trivial predictors', which neither cost anything nor spike."""
     shown = shown_columns(columns, lines)
     rows = [(line, [number(line.entries.get(c.metric), c) for c in shown]) for line in lines if line.group != "trivial"]
-    return Table(title, [c.heading for c in shown], rows, [note, *meanings(shown)])
+    return Table(title, headings(shown), rows, [note, *meanings(shown), *unranked(_having(shown, lines))])
+
+
+def headings(columns: list[Column]) -> list[Heading]:
+    """What stands above columns of metrics."""
+    return [Heading(column.heading, column.metric) for column in columns]
+
+
+def unranked(shown: Iterable[Line]) -> list[str]:
+    """A note on those of the lines shown that are not ranked for what their results lack."""
+    said = [f"{name} ({fault})" for name, fault in faults(shown).items()]
+    return [f"Shown and not ranked: {', '.join(said)}."] if said else []
+
+
+def _having(columns: list[Column], lines: list[Line]) -> list[Line]:
+    """The lines that have a number in any of the columns."""
+    return [line for line in lines if any(column.metric in line.entries for column in columns)]
 
 
 def fitted(column: Column, lines: list[Line]) -> Column:
@@ -118,6 +161,21 @@ def fitted(column: Column, lines: list[Line]) -> Column:
 
 def _measured(line: Line, column: Column) -> bool:
     return line.neuron == REFERENCE and column.metric in line.entries
+
+
+def titles(cards: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
+    """What each dataset of a report is called: the title of its card and its label, no two alike.
+
+    `cards`: the datasets' cards by name, as far as they are known; without its card a dataset goes by its name.
+    """
+    found = {}
+    for name, card in cards.items():
+        label = name.removeprefix(kind(name)).removeprefix("-")
+        title = str(card["title"]) if card else name
+        found[name] = f"{title} ({label})" if card and label else title
+    while len(counts := Counter(found.values())) < len(found):
+        found = {name: title if counts[title] == 1 else f"{title} [{name}]" for name, title in found.items()}
+    return found
 
 
 def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[tuple[str, str]]:
@@ -145,7 +203,7 @@ def banner(profile: str, cell: CellSettings, described: dict[str, Any]) -> list[
 def environment() -> Environment:
     """The templates of this folder; an undefined name in one is an error."""
     made = templates("benchmarks.report", "html")
-    made.filters |= {"latex": latex, "markdown": markdown, "heading": heading}
+    made.filters |= {"latex": latex, "markdown": markdown, "heading": heading, "label": label}
     made.globals["group_names"] = GROUPS
     return made
 
@@ -186,9 +244,13 @@ def _interval(difference: tuple[float, float, float] | None, digits: int) -> str
 
 
 def count(line: Line) -> str:
-    """Of how many seeds a line's errors are; a dash for a trivial predictor, which has none."""
-    trained = line.entries.get(HEADLINE)
-    return str(trained.n if trained else 0) if line.group != "trivial" else "–"
+    """Of how many seeds a line's errors are, and what is wrong with these; a dash for a trivial predictor."""
+    if line.group == "trivial":
+        return "–"
+    shown = line.entries.get(HEADLINE)
+    if shown is None:
+        return "0"
+    return f"{shown.n} ({line.standing.fault})" if line.standing.fault else str(shown.n)
 
 
 def meanings(columns: list[Column]) -> list[str]:
