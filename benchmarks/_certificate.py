@@ -86,7 +86,13 @@ def badge(outcomes: list[Outcome]) -> dict[str, Any]:
     verdicts = {outcome.verdict for outcome in outcomes}
     text = f"{sum(outcome.reproduced for outcome in outcomes)}/{len(outcomes)}"
     text += " identical" if verdicts == {"identical"} else f": {counted(outcomes)}"
-    colour = RED if verdicts & {"different", "missing"} else AMBER if "within tolerance" in verdicts else GREEN
+    colour = (
+        RED
+        if verdicts & {"different", "missing", "not comparable"}
+        else AMBER
+        if "within tolerance" in verdicts
+        else GREEN
+    )
     return {"label": LABEL, "text": text, "colour": colour, "left": _width(LABEL), "right": _width(text)}
 
 

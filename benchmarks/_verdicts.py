@@ -1,6 +1,6 @@
 """Whether a rerun of a cell gives what the committed results say: the verdict and the numbers behind it.
 
-A verdict is one of four.
+A verdict is one of five.
 
 - identical: every number of accuracy.json is the same, to its last digit.
 - within tolerance: parameters and how each seed ended are the same, and of every metric the two means over seeds
@@ -9,6 +9,7 @@ A verdict is one of four.
   committed mean.
 - different: they do not.
 - missing: one of the two sides lacks the cell, or the rerun lacks seeds of it.
+- not comparable: the two were made from other inputs, which their keys tell (benchmarks/cell.py).
 
 Why means: other kernels round otherwise, one flipped spike changes all that follows, and after some hundred steps a
 seed is another draw from the same distribution. So no seed is held against itself, but the mean against the mean.
@@ -28,10 +29,12 @@ from pydantic import BaseModel, Field, ValidationError
 from scipy.stats import t as student
 
 from benchmarks import machine
-from benchmarks.files import ResultsError, read_json, rounded
+from benchmarks.cell import differing, stored
+from benchmarks.files import ResultsError, read_json
+from benchmarks.rounding import rounded
 
-Verdict = Literal["identical", "within tolerance", "different", "missing"]
-VERDICTS: tuple[Verdict, ...] = ("identical", "within tolerance", "different", "missing")
+Verdict = Literal["identical", "within tolerance", "different", "missing", "not comparable"]
+VERDICTS: tuple[Verdict, ...] = ("identical", "within tolerance", "different", "missing", "not comparable")
 FLOOR = 0.01  # two seeds may lie close by chance, and their spread alone would then forgive nothing
 CEILING = 0.2  # one spoilt seed widens the interval as well: of two seeds, no interval would ever tell it
 CONFIDENCE = 0.95
@@ -157,7 +160,7 @@ def compare(dataset: str, neuron: str, committed: Path, rerun: Path) -> Outcome:
         if not (folder / "accuracy.json").exists():
             known = digest(committed / "accuracy.json") if folder == rerun else ""
             return Outcome(dataset, neuron, "missing", f"not in {where}", digest=known)
-    contents = tuple(read_json(folder / "accuracy.json") for folder in (committed, rerun))
+    contents = tuple(stored(folder / "accuracy.json") for folder in (committed, rerun))
     ours, theirs = (
         _checked(content, folder / "accuracy.json")
         for content, folder in zip(contents, (committed, rerun), strict=True)
@@ -172,6 +175,9 @@ def compare(dataset: str, neuron: str, committed: Path, rerun: Path) -> Outcome:
         revisions=(_revision(committed), _revision(rerun)),
         digest=digest(committed / "accuracy.json"),
     )
+    if others := differing(*(content["inputs"] for content in contents)):
+        outcome.verdict, outcome.why = "not comparable", f"made from another {', '.join(others)}"
+        return outcome
     lacking = sorted(set(ours) - set(theirs))
     if lacking:
         outcome.verdict, outcome.why = "missing", f"not in the rerun: seed {', '.join(map(str, lacking))}"
@@ -206,7 +212,7 @@ def _checked(content: dict[str, Any], path: Path) -> dict[int, _Seed]:
 def _exact(content: dict[str, Any], seeds: dict[int, _Seed]) -> str:
     """All numbers of the given seeds as they are written; words that only explain (reason, note) are left out."""
     kept = [
-        {key: value for key, value in record.items() if key != "reason"}
+        {key: value for key, value in record.items() if key not in ("key", "reason")}
         for record in sorted(content["seeds"], key=lambda record: record["seed"])
         if record["seed"] in seeds
     ]

@@ -8,62 +8,45 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.cell import Cell
+from benchmarks.device import settle
 from benchmarks.files import replacing
+from benchmarks.progress import Progress
 
 ROOT = Path(".checkpoints")
 PARTS = ("model", "best", "optimizer")
 
 
-@dataclass
-class Progress:
-    """How far a training has come: steps done, the curve, and the best weights so far by validation error."""
+def folder(cell: Cell, name: str, key: str) -> Path:
+    """Where the checkpoints of a cell's stage live, under its key; those under other keys are removed.
 
-    step: int = 0
-    best_step: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-
-    def note(self, step: int, loss: float, gradient: float, error: float, network: nn.Module) -> None:
-        """Adds a row to the curve and keeps the weights where they are the best so far."""
-        if not self.curve or error < min(row["validation_mse"] for row in self.curve):
-            self.best_step = step
-            self.best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-        self.step = step
-        self.curve.append({"step": step, "train_loss": loss, "gradient_norm": gradient, "validation_mse": error})
-
-
-def folder(profile: str, dataset: str, neuron: str, fingerprint: str) -> Path:
-    """Where the checkpoints of a cell live; those of the cell's earlier sources or parameters are removed."""
-    cell = ROOT / profile / dataset / neuron
-    for old in cell.glob("*") if cell.exists() else ():
-        if old.name != fingerprint:
+    `name`: the neuron, or the stage where there is none. A device and a PyTorch of another kind begin anew.
+    """
+    own = ROOT / cell.profile / cell.dataset / name
+    path = own / under(cell, key)
+    for old in own.glob("*") if own.exists() else ():
+        if old != path:
             shutil.rmtree(old, ignore_errors=True)
-    path = cell / fingerprint
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def fingerprint(sources: list[Path], values: Any) -> str:
-    """A hash of the bytes of `sources` and of JSON-able `values`: a checkpoint serves only what it was made by."""
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for source in sorted(sources):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    return digest.hexdigest()[:16]
+def under(cell: Cell, key: str) -> str:
+    """The name of the folder of checkpoints that serve this key on this machine."""
+    return f"{key}-{settle(cell.settings.training.device).type}-{torch.__version__}"
 
 
 class Checkpoint:
     """The checkpoint files of one training: <path>.<steps done>.safetensors, the two newest of them.
 
-    A file serves one training only, known by the names of `path` and of its folder, which is the cell's fingerprint.
+    A file serves one training only, known by the names of `path` and of its folder, which is the cell's key.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +61,7 @@ class Checkpoint:
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         note = json.dumps({"step": progress.step, "best_step": progress.best_step, "curve": progress.curve})
-        metadata = {"owner": self.owner, "progress": note, "digest": _digest(self.owner, note, tensors)}
+        metadata = {"owner": self.owner, "progress": note, "digest": digest(self.owner, note, tensors)}
         with replacing(self._file(progress.step)) as temporary:
             try:
                 save_file(tensors, temporary, metadata)
@@ -136,7 +119,7 @@ class Checkpoint:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         owner, note = metadata["owner"], metadata["progress"]
-        if metadata["digest"] != _digest(owner, note, tensors):
+        if metadata["digest"] != digest(owner, note, tensors):
             raise ValueError("its bytes are not those that were written")
         if owner != self.owner:
             raise ValueError(f"written by {owner}, this is {self.owner}")
@@ -162,7 +145,7 @@ def _step(file: Path) -> int:
     return int(found[1]) if found else -1
 
 
-def _digest(owner: str, note: str, tensors: dict[str, Tensor]) -> str:
+def digest(owner: str, note: str, tensors: dict[str, Tensor]) -> str:
     """A hash of all that a checkpoint holds: safetensors itself has no checksum."""
     digest = hashlib.blake2b(json.dumps([owner, note]).encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):

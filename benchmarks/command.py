@@ -4,17 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 
-import datasets
 from benchmarks import settings
+from benchmarks.cell import Cell
 from benchmarks.files import ResultsError
-from benchmarks.settings import CellSettings, SettingsError
-from datasets import DatasetError, Sequences
+from benchmarks.settings import SettingsError
+from datasets import DatasetError
 from neurons import NeuronError, UnsupportedError
 
 NOT_THE_NEURON = (SettingsError, DatasetError, OSError)  # no neuron's fault: such an error ends the stage, not a cell
@@ -32,39 +29,6 @@ class StoppedError(Exception):
             raise ValueError(f"{self.status!r} found, wanted `failed: REASON` or `out of memory: REASON`")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One dataset, or one neuron on it, in a profile: its settings and where its data and results lie."""
-
-    profile: str
-    dataset: str
-    neuron: str
-    params: dict[str, Any]
-    settings: CellSettings
-
-    @property
-    def kind(self) -> str:
-        """The neuron that is built; `neuron` may have a label behind it."""
-        return settings.kind(self.neuron)
-
-    def open(self, split: str) -> Sequences:
-        """A split of the cell's dataset; DatasetError where it is not prepared."""
-        return datasets.open(settings.kind(self.dataset), self.data, split)
-
-    def card(self) -> dict[str, Any]:
-        """The card of the cell's dataset; DatasetError where it is not prepared as params.yaml says."""
-        return datasets.card(settings.kind(self.dataset), self.data, wanted=self.settings.data)
-
-    @property
-    def data(self) -> Path:
-        return Path("data") / self.profile / self.dataset
-
-    @property
-    def results(self) -> Path:
-        """Folder of the cell's results; without a neuron, of what belongs to the dataset."""
-        return Path("results") / self.profile / self.dataset / self.neuron
-
-
 def parser(stage: str, what: str) -> argparse.ArgumentParser:
     """The parser of a stage, with the option that every stage has."""
     made = argparse.ArgumentParser(prog=f"python -m benchmarks.{stage}", description=what)
@@ -75,8 +39,10 @@ def parser(stage: str, what: str) -> argparse.ArgumentParser:
 def cell_parser(stage: str, what: str) -> argparse.ArgumentParser:
     """The parser of a stage that works on one neuron and one dataset."""
     made = parser(stage, what)
+    made.set_defaults(stage=stage)
     made.add_argument("--dataset", required=True)
     made.add_argument("--neuron", required=True)
+    made.add_argument("--key", help="run only where this is the cell's key: what a launcher has seen before")
     made.add_argument(
         "--keep-going",
         action="store_true",
@@ -94,15 +60,14 @@ def cell_parser(stage: str, what: str) -> argparse.ArgumentParser:
 def cell(options: argparse.Namespace) -> Cell:
     """The cell that the options name; SettingsError where params.yaml has none such."""
     loaded = settings.load(profile=options.profile)
-    profile = options.profile or loaded.profile
-    neuron = getattr(options, "neuron", None)
-    return Cell(
-        profile=profile,
-        dataset=options.dataset,
-        neuron=neuron or "",
-        params=loaded.neuron(neuron) if neuron else {},
-        settings=loaded.cell(profile, options.dataset),
-    )
+    found = Cell.of(loaded, options.profile or loaded.profile, options.dataset, getattr(options, "neuron", None) or "")
+    wanted = getattr(options, "key", None)
+    if wanted is not None and (now := found.key(options.stage)) != wanted:
+        what = f"{options.stage} of {found.neuron} on {found.dataset}"
+        raise ResultsError(
+            f"{what}: key {now} found, {wanted} wanted; code, settings or data have changed, launch again"
+        )
+    return found
 
 
 def run(main: Callable[[], None]) -> None:

@@ -1,7 +1,6 @@
 """Files of results: written whole or not at all, read only in the format that this version writes."""
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PARITY = Path("results") / "parity.json"  # of all datasets and profiles
-FORMAT = 2  # of the files under results/; raise it when their meaning changes, and say so in CHANGELOG.md
+FORMAT = 3  # of the files under results/; raise it when their meaning changes, and say so in CHANGELOG.md
 
 
 class ResultsError(ValueError):
@@ -73,17 +72,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise ResultsError(f"{path}: results format {found!r} found, {FORMAT} wanted; run `dvc repro --force`")
     return dict(content)
-
-
-def rounded(value: Any) -> Any:
-    """Floats to six significant digits, through lists and dicts: more would only be noise between machines.
-
-    What JSON has no number for becomes the string that float() reads: "inf", "nan".
-    """
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(entry) for entry in value]
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else str(value)

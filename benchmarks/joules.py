@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import machine
+from benchmarks.device import synchronise
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -34,11 +34,11 @@ class Meter:
     def per_call(self, call: Callable[[], None], seconds: float, device: torch.device) -> float:
         """Joules of one `call`, which takes about `seconds`: of as many calls as fill the window, on average."""
         calls = max(1, math.ceil(self.window / seconds))
-        machine.synchronise(device)
+        synchronise(device)
         before = self.read()
         for _ in range(calls):
             call()
-        machine.synchronise(device)
+        synchronise(device)
         spent = zip(before, self.read(), self.wraps, strict=True)
         return sum((after - start) % wrap for start, after, wrap in spent) / calls
 

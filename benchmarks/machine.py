@@ -1,6 +1,5 @@
-"""Where a result was made: device, versions, revision; and the settings that make a run repeatable."""
+"""Where a result was made: device, versions, revision."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -12,37 +11,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.settings import SettingsError
-
 PACKAGES = ("torch", "numpy", "scikit-image", "snntorch", "norse", "spikingjelly", "mlxtend", "dvc")
-ADDED = ("release", "memory_gib", "gpu", "determinism", "locks")  # parts that files of 0.5 and before do not have
+ADDED = ("release", "memory_gib", "gpu", "determinism")  # parts that files of 0.5 and before do not have
 VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED")  # of the environment, on which repetition may depend
-
-
-def settle(device: str) -> torch.device:
-    """The device asked for (auto: a GPU where there is one), with one thread and deterministic kernels.
-
-    Raises OSError for a GPU that is not there.
-    """
-    torch.set_num_threads(1)
-    if device == "cpu" or not torch.cuda.is_available():
-        if device == "cuda":
-            raise OSError("device cuda: no GPU found; set `device: auto` or `cpu` in params.yaml")
-        return torch.device("cpu")  # on one thread its kernels repeat themselves
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat itself
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    return torch.device("cuda")
-
-
-def check_precision(device: torch.device, precision: str) -> None:
-    """Raises SettingsError for a precision that the GPU can only imitate; a CPU computes in all of them."""
-    if (
-        precision == "bfloat16"
-        and device.type == "cuda"
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
-        found = torch.cuda.get_device_name(device)
-        raise SettingsError(f"network.precision: bfloat16 found, {found} has no such arithmetic; set it to float32")
 
 
 def cores() -> int:
@@ -60,18 +31,12 @@ def warn_of_workers(workers: int) -> None:
         )
 
 
-def synchronise(device: torch.device) -> None:
-    """Waits until the device has done all it was told; to be called before a clock is read."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def describe(device: torch.device) -> dict[str, Any]:
     """What a result was made on and by, for the files that depend on the machine.
 
     device, threads, cores, memory_gib (all that there is), system and its release, python, versions of packages;
     `gpu`, on one alone: its driver, CUDA and cuDNN, its memory; `determinism`: what asks kernels to repeat themselves;
-    revision: that of git, with a plus where the code was changed since; `locks`: a digest of DVC's lock files.
+    revision: that of git, with a plus where the code was changed since.
     """
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({_processor()})",
@@ -85,27 +50,14 @@ def describe(device: torch.device) -> dict[str, Any]:
         "versions": {name: _version(name) for name in PACKAGES},
         "determinism": _determinism(),
         "revision": _revision(),
-        "locks": locks(),
     }
 
 
 def comparable(one: dict[str, Any], other: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two descriptions without what cannot be told: parts that one of them, as an older file, does not have.
-
-    Without the digest of the lock files, too, which moves on with every stage that is recorded.
-    """
-    left_out = {"locks", *(part for part in ADDED if (part in one) != (part in other))}
+    """Two descriptions without what cannot be told: parts that one of them, as an older file, does not have."""
+    left_out = {part for part in ADDED if (part in one) != (part in other)}
     kept = ({part: said for part, said in found.items() if part not in left_out} for found in (one, other))
     return next(kept), next(kept)
-
-
-def locks(root: Path = Path()) -> str | None:
-    """The sha256 over dvc.lock and pipelines/*/dvc.lock below `root`, one after another; None where there is none.
-
-    That of `LC_ALL=C; cat dvc.lock pipelines/*/dvc.lock | sha256sum`: all inputs and results that DVC knew then.
-    """
-    found = [path for path in (root / "dvc.lock", *sorted(root.glob("pipelines/*/dvc.lock"))) if path.is_file()]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in found)).hexdigest() if found else None
 
 
 def _gpu(device: torch.device) -> dict[str, Any]:

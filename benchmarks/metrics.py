@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from benchmarks.files import rounded
+from benchmarks.rounding import rounded
 
 Array = NDArray[Any]
 

@@ -15,15 +15,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import neurons
-from benchmarks import command
-from benchmarks.files import PARITY, rounded, write_json
+from benchmarks import closure, command
+from benchmarks.cell import hashed
+from benchmarks.files import PARITY, write_json
+from benchmarks.rounding import rounded
 from neurons import Firing, Neuron, UnsupportedError
 
 STEPS, BATCH, CHANNELS, SIDE = 20, 4, 16, 12
+COMPARED = (  # every neuron that is built here
+    "glif",
+    "lif",
+    "norse_lif",
+    "norse_lsnn",
+    "plif",
+    "snntorch_leaky",
+    "spikingjelly_glif",
+    "spikingjelly_lif",
+    "spikingjelly_plif",
+)
 TOLERANCE = 1e-6  # of gradients, relative to the largest
 POLICIES = ("attached", "detached")
 Array = NDArray[np.float64]
 Run = tuple[Tensor, dict[str, Tensor]]  # spikes, and gradients of the loss by name
+
+
+def inputs() -> dict[str, str]:
+    """What decides the comparison: this code, and the neurons that are built; by name, as digests."""
+    files = {name: digest for kind in COMPARED for name, digest in closure.of_neuron(kind).items()}
+    return {**closure.digests("benchmarks/parity.py"), **files}
 
 
 def main() -> None:
@@ -31,7 +50,8 @@ def main() -> None:
     command.parser("parity", "Compare neurons built by hand and by each library with matched settings.").parse_args()
     torch.set_num_threads(1)
     pairs = [pair for compared in (lif, plif, glif, alif) for pair in compared()]
-    write_json(PARITY, {"pairs": rounded(pairs), "tolerance": TOLERANCE})
+    made = inputs()
+    write_json(PARITY, {"key": hashed(made), "inputs": made, "pairs": rounded(pairs), "tolerance": TOLERANCE})
     for pair in pairs:
         gap = f"{pair['gradient']:.1e}" if pair["status"] == "ok" else pair["status"]
         print(f"{pair['neuron']}: {pair['one']} and {pair['other']}, {pair['policy']}: {pair['differ']} spikes, {gap}")

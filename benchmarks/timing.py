@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import machine
+from benchmarks.device import synchronise
 
 WINDOW = 3  # pairs in each of the two neighbouring windows that say whether times still fall
 FALL = 0.05  # how much slower than the next window a settled one may be
@@ -30,11 +30,11 @@ def timed(call: Call, device: torch.device) -> float:
     """Seconds that `call` takes: by the device's own events on a GPU, else by a clock that never goes back."""
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        machine.synchronise(device)
+        synchronise(device)
         start.record()
         call()
         end.record()
-        machine.synchronise(device)
+        synchronise(device)
         return float(start.elapsed_time(end)) / 1e3
     begin = time.perf_counter()
     call()

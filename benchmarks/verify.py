@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import command, distributed, machine, settings
+from benchmarks import checkpoint, command, distributed, settings
 from benchmarks._certificate import FOLDER, counted, refuse_foreign, write
 from benchmarks._verdicts import Outcome, compare, unlike
-from benchmarks.command import Cell
+from benchmarks.cell import RESULTS, Cell
+from benchmarks.device import settle
 from benchmarks.files import ResultsError, read_json, writing
 from benchmarks.settings import Settings, SettingsError, near
-from benchmarks.train import fingerprint, train_seeds, write_results
+from benchmarks.train import train_seeds, write_results
 
-RESULTS = Path("results")
 RERUN = Path("data") / ".rerun"  # git and DVC pass it over
 SAMPLE = 3  # cells rerun where nothing is said: minutes on a laptop with the quick profile
 
@@ -39,6 +39,9 @@ class Rerun(Cell):
     @property
     def results(self) -> Path:
         return RERUN / "results" / self.profile / self.dataset / self.neuron
+
+    def weights(self) -> Path:
+        return RERUN / super().weights()
 
 
 def main() -> None:
@@ -64,7 +67,7 @@ def main() -> None:
         data = {dataset: _data(elsewhere / profile / dataset) for dataset in loaded.datasets}
     else:
         elsewhere = RERUN / "results"
-        cells = [_cell(loaded, profile, *names) for names in there]
+        cells = [Cell.of(loaded, profile, *names) for names in there]
         data = {cell.dataset: _hashes(cell.card()) for cell in cells}  # refuses missing data before it trains anything
         for cell in cells:
             rerun(cell)
@@ -134,18 +137,19 @@ def rerun(cell: Cell) -> None:
     The checkpoints lie apart from those of the stage `train`, so that nothing of the committed run is taken over.
     """
     training = cell.settings.training
-    distributed.check(training.devices, machine.settle(training.device))
+    distributed.check(training.devices, settle(training.device))
     own = RERUN / "checkpoints" / cell.profile / cell.dataset / cell.neuron
-    folder = own / fingerprint(cell)
+    stamp = cell.stamp("train")
+    folder = own / checkpoint.under(cell, stamp["key"])
     for old in own.glob("*"):
         if old != folder:
             shutil.rmtree(old)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    records = train_seeds(cell, folder, training.workers)
+    records = train_seeds(cell, folder, training.workers, {})
     there = Rerun(cell.profile, cell.dataset, cell.neuron, cell.params, cell.settings)
-    write_results(there, folder, records, time.monotonic() - start, training.workers)
+    write_results(there, stamp, folder, records, time.monotonic() - start, training.workers)
 
 
 def _tidy(profile: str, outcomes: list[Outcome]) -> None:
@@ -154,15 +158,11 @@ def _tidy(profile: str, outcomes: list[Outcome]) -> None:
     Another rerun that was interrupted can still go on.
     """
     for outcome in outcomes:
-        for part in ("checkpoints", "results") if outcome.reproduced else ("checkpoints",):
+        for part in ("checkpoints", "weights", "results") if outcome.reproduced else ("checkpoints", "weights"):
             shutil.rmtree(RERUN / part / profile / outcome.dataset / outcome.neuron, ignore_errors=True)
     for folder in (*sorted(RERUN.rglob("*"), reverse=True), RERUN):
         with suppress(OSError):  # one that is not empty stays
             folder.rmdir()
-
-
-def _cell(loaded: Settings, profile: str, dataset: str, neuron: str) -> Cell:
-    return Cell(profile, dataset, neuron, loaded.neuron(neuron), loaded.cell(profile, dataset))
 
 
 def _named(cell: str, loaded: Settings) -> tuple[str, str]:

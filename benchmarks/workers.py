@@ -25,7 +25,7 @@ def side_by_side(job: Job, tasks: Sequence[Any], workers: int, steps: int, title
 
     `job` must be found by its name in a fresh process. Raises BrokenProcessPool where a process was killed.
     """
-    context = multiprocessing.get_context(_start())
+    context = multiprocessing.get_context(start_method())
     queue = context.Queue()
     with ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_begin, initargs=(queue,)) as pool:
         futures = [pool.submit(_run, job, place, task) for place, task in enumerate(tasks)]
@@ -48,7 +48,7 @@ def side_by_side(job: Job, tasks: Sequence[Any], workers: int, steps: int, title
         return [future.result() for future in futures]
 
 
-def _start() -> Literal["fork", "spawn"]:
+def start_method() -> Literal["fork", "spawn"]:
     """How processes begin: as a copy of this one, which saves the two seconds of importing torch, unless a GPU is near.
 
     What a GPU's driver has set up does not survive a fork.

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, validate_call
 
 from datasets._card import SPLITS, DatasetError, prepare_command, read_card
-from datasets._dataset import Sequences, open_split
+from datasets._sequences import Sequences, open_split
 
 __all__ = ["SPLITS", "DatasetError", "Sequences", "available", "card", "document", "open", "prepare"]
 

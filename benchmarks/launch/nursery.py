@@ -29,11 +29,12 @@ WITH_COMPILER = {"benchmarks.train", "benchmarks.dynamics", "benchmarks.stabilit
 def main() -> None:
     """Serves one job after another until standard input is closed; a job that is running then is killed."""
     module = sys.argv[1]
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what an import prints, and a child before it has its log, must not come in between
     with suppress(BaseException):  # what it raises, it raises again in the job, and into its log
         importlib.import_module(module)
         if module in WITH_COMPILER:
             importlib.import_module(COMPILER)
-    answers = os.fdopen(os.dup(1), "w", buffering=1)  # what a child prints goes to its log, never in between
     alive, held = os.pipe()  # the far end closes when this process ends, however that comes
     ended, wake = os.pipe()
     os.set_blocking(wake, False)

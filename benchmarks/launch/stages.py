@@ -1,16 +1,16 @@
-"""The DVC side of a launch: which stages are stale, and recording those that ran, as `dvc repro` would have.
+"""The DVC side of a launch: which stages there are, which DVC would run, and recording those that ran.
 
-DVC has no command for either, so that its internal calls are used: they are tested, and DVC's version is pinned.
-Only the launching machine comes here, and it holds DVC's lock all the while: no second launch, no `dvc repro` beside.
+What is to be done to a cell its key says (benchmarks/cell.py); DVC is only told. For the other stages DVC is asked. It
+has no command for either, so that its internal calls are used: they are tested, and DVC's version is pinned. Only the
+launching machine comes here, and it holds DVC's lock all the while: no second launch, no `dvc repro` beside.
 """
 
-import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -20,17 +20,21 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
-from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.serialize import to_lockfile
-from dvc.utils.serialize import modify_yaml
 from dvc_data.hashfile.hash import file_md5
 
-from benchmarks.files import replacing, writing
-from benchmarks.launch.watching import Job, digest, note_of, noted, parsed
+from benchmarks import settings
+from benchmarks.cell import Cell
+from benchmarks.files import writing
+from benchmarks.launch import locks
+from benchmarks.launch.watching import Job, parsed
 from benchmarks.settings import SettingsError
+from datasets import SPLITS
 
-NOTES = Path(".launch")  # logs, and notes of what is done and not recorded yet
+NOTES = Path(".launch")  # logs
 ALL = ("dvc.yaml",)  # what `dvc repro` runs: its stages, and all they depend on
+CELL = "benchmarks.run"  # the module that a cell's stage runs
+OF_DATASET = ("prepare", "stability")  # stages that have a key, too
 
 
 class LaunchError(SettingsError):
@@ -49,7 +53,8 @@ class Pipeline:
             raise LaunchError(f"no DVC project here ({_first(error)}); run it in the project's root") from error
         self.targets = targets or ALL
         self.stages: dict[str, Any] = {}
-        self._known: dict[str, set[str]] = {}  # lock file -> the entries it had before this launch
+        self.cells: dict[str, Cell] = {}  # those of `stages` that are a neuron on a dataset
+        self.said: list[str] = []  # what the user should know
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -57,6 +62,7 @@ class Pipeline:
         try:
             with lock_repo(self.repo):
                 self._alone()
+                self.said += locks.conflicts(Path.cwd())
                 self._load()
                 yield
         except LockError as error:
@@ -89,49 +95,61 @@ class Pipeline:
         planned = plan_repro(graph, chosen) if chosen else []
         self.stages = {stage.addressing: stage for stage in planned}
         self._upstream = {s.addressing: {up.addressing for up in nx.descendants(graph, s)} for s in planned}
+        loaded: dict[str, Any] = {}
+        for name, stage in sorted(self.stages.items(), key=lambda item: item[1].path):  # DVC's order is the disk's
+            module, named = _named(stage)
+            if module != CELL:
+                continue
+            profile = named["--profile"]
+            if profile not in loaded:
+                loaded[profile] = settings.load(profile=profile)
+            self.cells[name] = Cell.of(loaded[profile], profile, named["--dataset"], named["--neuron"])
 
     def kinds(self) -> set[str]:
-        """The names of stages, without their cells."""
-        return {_kind(stage) for stage in self.stages.values()}
+        """The names of stages that are no cells, without what follows an @."""
+        return {_kind(stage) for name, stage in self.stages.items() if name not in self.cells}
 
-    def stale(self, kinds: Set[str], but: Set[str] = frozenset()) -> tuple[list[Job], bool]:
-        """The stages of these kinds that `dvc repro` would run now, and whether others wait for them; none of `but`."""
-        names = [name for name, stage in self.stages.items() if _kind(stage) in kinds and name not in but]
-        found = {name for name in names if self._is_stale(self.stages[name])}
+    def stale(self, kinds: Set[str], but: Set[str] = frozenset(), force: bool = False) -> tuple[list[Job], bool]:
+        """The stages of these kinds that `dvc repro` would run now, and whether others wait for them; none of `but`.
+
+        With `force` all of them.
+        """
+        names = [n for n, s in self.stages.items() if n not in self.cells and _kind(s) in kinds and n not in but]
+        found = {name for name in names if force or self._is_stale(self.stages[name])}
         ready = [name for name in names if name in found and not self._upstream[name] & found]
-        digests: dict[str, str | None] = {}  # of files on which many stages depend
-        jobs = [self._job(self.stages[name], digests) for name in ready]
-        return jobs, any(self._upstream[name] & set(ready) for name in names)
+        return [self._job(name) for name in ready], any(self._upstream[name] & set(ready) for name in names)
 
     @staticmethod
     def _is_stale(stage: Any) -> bool:
         return bool(stage.cmd and not stage.frozen and stage.changed())
 
-    def hindered(self, job: Job, unfinished: Set[str]) -> str | None:
-        """Why a stale stage cannot be run: its command, or what it depends on is not there, or is `unfinished`."""
+    def _job(self, name: str) -> Job:
+        stage = self.stages[name]
+        command = stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd)
+        return Job(name, _kind(stage), " ".join(command.split()), self.outs(name))
+
+    def hindered(self, job: Job) -> str | None:
+        """Why a stale stage cannot be run: its command is another's, or what it depends on is not there."""
         try:
             parsed(job.command)
         except ValueError as error:
             return str(error)
         missing = [dep.def_path for dep in self.stages[job.name].deps if not dep.exists]
-        waits = sorted(self._upstream[job.name] & unfinished)
-        if waits:
-            return f"needs {waits[0]}"
         return f"needs {missing[0]}, which is not there" if missing else None
 
-    def _job(self, stage: Any, digests: dict[str, str | None]) -> Job:
-        command = stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd)
-        files = []
-        for dep in stage.deps:
-            path = _path(dep)
-            if not hasattr(dep, "read_params") and path not in digests:
-                digests[path] = digest(Path(path)) if Path(path).is_file() else None
-            if digests.get(path):
-                files.append((path, str(digests[path])))
-        outs = tuple(_path(out) for out in stage.outs if not out.persist)
-        return Job(
-            stage.addressing, _kind(stage), " ".join(command.split()), _inputs(stage), tuple(sorted(files)), outs
-        )
+    def waits(self, name: str, unfinished: Set[str]) -> str | None:
+        """Why a stage cannot be run: something that it depends on is `unfinished`."""
+        found = sorted(self._upstream[name] & unfinished)
+        return f"needs {found[0]}" if found else None
+
+    def done_before(self, job: Job) -> bool:
+        """Whether a dataset's stage is current by its key, and what it wrote is there: it was done and not recorded."""
+        module, named = _named(self.stages[job.name])
+        stage = module.rpartition(".")[2]
+        if stage not in OF_DATASET or not all(Path(out).exists() for out in job.outs):
+            return False
+        cell = Cell.of(settings.load(profile=named["--profile"]), named["--profile"], named["--dataset"])
+        return cell.is_current(stage) and cell.is_prepared() and (stage == "stability" or _is_sound(cell))
 
     def check_writable(self, jobs: Sequence[Job]) -> None:
         """OSError, which names the file, where what the jobs are to write could not be written."""
@@ -142,113 +160,78 @@ class Pipeline:
             with writing(path), TemporaryFile(dir=folder):
                 pass
 
-    def restored(self, job: Job) -> bool:
-        """Whether DVC's cache had what the job would write; it is in its place then, as `dvc repro` would put it."""
-        stage = self.stages[job.name]
-        if _loose(stage):  # DVC keeps no run of such a stage
-            return False
-        try:
-            with writing(Path(job.name)):
-                stage.remove_outs()
-            self.repo.stage_cache.restore(stage)
-        except RunCacheNotFoundError:
-            return False
-        if not all(out.exists for out in stage.outs):
-            return False
-        stage.save_outs()
-        return not _drop_corrupt(stage)
-
-    def record(self, jobs: Sequence[Job]) -> dict[str, str]:
-        """Records in DVC's lock files and cache that the jobs ran; of those that could not be: why, by their names."""
-        files: dict[Path, list[Any]] = {}
+    def record(self, names: Sequence[str]) -> dict[str, str]:
+        """Records in DVC's lock files and cache that these stages are done; of those that could not be: why."""
+        files: dict[Path, dict[str, Any]] = {}
         refused = {}
-        recorded = []
-        for job in jobs:
-            stage = self.stages[job.name]
-            if _inputs(stage) != job.inputs:
-                refused[job.name] = "what it depends on was changed while it ran; launch again"
-                note_of(job, NOTES).unlink(missing_ok=True)
-                continue
+        for name in names:
+            stage = self.stages[name]
             try:
-                stage.save(run_cache=not _loose(stage))
+                stage.save(run_cache=False)
                 _drop_corrupt(stage)
                 stage.commit()
             except (DvcException, OSError) as error:
-                refused[job.name] = _first(error)
+                refused[name] = _first(error)
                 continue
-            files.setdefault(Path(stage.path).with_suffix(".lock"), []).append(stage)
-            recorded.append(job)
-        for lock, stages in files.items():
-            self._write(lock, stages)
-        for job in recorded:
-            note_of(job, NOTES).unlink(missing_ok=True)
+            files.setdefault(Path(stage.path).with_suffix(".lock"), {}).update(to_lockfile(stage))
+        for lock, entries in files.items():
+            locks.put(lock.relative_to(Path.cwd()), entries)
         return refused
 
-    def _write(self, lock: Path, stages: Sequence[Any]) -> None:
-        """Writes entries into a lock file: whole or not at all, and in the order in which `dvc repro` would have."""
-        lock = lock.relative_to(Path.cwd())
-        with replacing(lock) as temporary:
-            if lock.exists():
-                shutil.copyfile(lock, temporary)
-            with modify_yaml(temporary) as content:
-                content.setdefault("schema", "2.0")
-                entries = content.setdefault("stages", {})
-                known = self._known.setdefault(str(lock), set(entries))
-                for stage in stages:
-                    entries.update(to_lockfile(stage))
-                here = [s.name for s in self.stages.values() if Path(s.path).with_suffix(".lock") == lock.absolute()]
-                for name in here:
-                    if name in entries and name not in known:
-                        entries[name] = entries.pop(name)
+    def outs(self, name: str) -> tuple[str, ...]:
+        """What a stage writes, seen from the project's root."""
+        return tuple(_path(out) for out in self.stages[name].outs)
 
-    def done_before(self, job: Job) -> bool:
-        """Whether the job was done, with what it depends on now, by a launch that could not record it any more."""
-        return noted(job, Path.cwd(), NOTES)
+    def unrecorded(self) -> list[str]:
+        """The cells that are current by their keys, while DVC's lock files say something else."""
+        return [name for name, cell in self.cells.items() if self.is_unrecorded(name) and not cell.due()]
+
+    def is_unrecorded(self, name: str) -> bool:
+        """Whether DVC's lock files say something else of a cell than what is there."""
+        return self._is_stale(self.stages[name])
+
+    def keep_weights(self) -> None:
+        """Puts trained weights into DVC's cache, by weights.dvc, where there is a remote to push to."""
+        if self.repo.config["remote"] and any(Path("weights").rglob("*.safetensors")):
+            self.repo.add("weights")
 
 
-def _loose(stage: Any) -> bool:
-    """Whether some of what a stage writes is not kept in DVC's cache; `Stage.run` asks the same."""
-    return any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
-
-
-def _drop_corrupt(stage: Any) -> bool:
-    """Removes from DVC's cache what should hold a stage's outputs and does not; whether anything was.
+def _drop_corrupt(stage: Any) -> None:
+    """Removes from DVC's cache what should hold a stage's outputs and does not.
 
     DVC trusts files of its cache without looking, and a commit would put such a one in the place of a sound output.
     """
-    found = False
     for out in stage.outs:
         entries = [out.hash_info, *(entry for _, _, entry in (out.obj if out.hash_info.isdir else ()))]
         for entry in entries if out.use_cache else ():
             path = Path(out.cache.oid_to_path(entry.value))
             if path.exists() and file_md5(str(path), name=out.cache.hash_name) != entry.value.partition(".")[0]:
                 path.unlink()
-                found = True
-    return found
+
+
+def _is_sound(cell: Cell) -> bool:
+    """Whether the files of a prepared dataset are those that its card tells of, by the digests of all their bytes."""
+    said, kinds = cell.card()["files"], {"": "sha256", "-starts": "starts_sha256"}
+    files = {cell.data / f"{split}{end}.npy": said[split][kind] for split in SPLITS for end, kind in kinds.items()}
+    return all(path.exists() and file_md5(str(path), name="sha256") == digest for path, digest in files.items())
+
+
+def _named(stage: Any) -> tuple[str, dict[str, str]]:
+    """The module that a stage runs and its options that take a value; an empty name for another command."""
+    try:
+        module, argv = parsed(str(stage.cmd))
+    except ValueError:
+        return "", {}
+    return module, {one: other for one, other in pairwise(argv) if one.startswith("--")}
 
 
 def _path(of: Any) -> str:
-    """Where an output or a dependency lies, seen from the project's root."""
+    """Where an output lies, seen from the project's root."""
     return os.path.relpath(of.fs_path)
 
 
 def _kind(stage: Any) -> str:
     return str(stage.name).partition("@")[0]
-
-
-def _inputs(stage: Any) -> str:
-    """A digest of the command and all dependencies as they are now."""
-    found: list[Any] = [stage.cmd]
-    for dep in stage.deps:
-        if dep.exists:
-            found.append([dep.def_path, _value(dep)])
-    return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _value(dep: Any) -> Any:
-    if hasattr(dep, "read_params"):  # parameters of a YAML file
-        return dep.read_params()
-    return dep.get_hash().value
 
 
 def _first(error: BaseException) -> str:

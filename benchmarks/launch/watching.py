@@ -1,10 +1,8 @@
 """What a Ray worker does: runs one job in a process of its own, watched for its time and its memory."""
 
-import hashlib
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +15,12 @@ from typing import Any, Literal
 
 import psutil
 
-from benchmarks.files import replacing, writing
+from benchmarks.files import writing
 
 LOOK = 0.2  # seconds between two looks at the memory that a job takes
 DEVICES = ("CUDA_VISIBLE_DEVICES",)
 LAST = 5  # lines of a log that an ending quotes
+KEY = "--key"  # the option of a job that refuses to run under another key
 
 How = Literal["done", "failed", "killed", "too long", "too big"]
 
@@ -36,22 +35,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """One stage to run. What is recorded must be what was run: `inputs` and `files` say what it is to be run with."""
+    """What is to be run: a stage, or a part of a cell, whose command refuses to run under another key."""
 
     name: str
-    kind: str  # the stage's name without the cell
+    kind: str  # the stage's name, or the part's, without the cell
     command: str
-    inputs: str  # a digest of its command and of all it depends on, as DVC sees them
-    files: tuple[tuple[str, str], ...] = ()  # the files among them, each with a digest of its bytes
-    outs: tuple[str, ...] = ()  # what it writes, and what goes before it starts
+    outs: tuple[str, ...] = ()  # what it writes
 
     @property
     def file_name(self) -> str:
-        """A name for the job's files: pipelines/events/dvc.yaml:train@quick-lif -> train@events-quick-lif."""
-        path, _, stage = self.name.rpartition(":")
-        kind, _, item = stage.partition("@")
-        name = f"{kind}@{Path(path).parent.name}-{item}".removesuffix("-") if path else stage
-        return name.replace("/", "_")
+        """A name for the job's log."""
+        return self.name.replace("/", "_")
 
 
 @dataclass(frozen=True)
@@ -107,11 +101,7 @@ _nurseries: dict[tuple[str, Path], Nursery] = {}  # of this worker process, one 
 
 
 def run(job: Job, folder: Path, limits: Limits, notes: Path) -> Outcome:
-    """Runs `job` in `folder`; what it prints goes to a log in `notes`, and so does a note where it is done.
-
-    What an earlier run of it has written goes first, as DVC has it. A note outlives the launcher: a job that ended
-    while nobody was left to record it is not run again.
-    """
+    """Runs `job` in `folder`; what it prints goes to a log in `notes`."""
     if not folder.is_dir():
         return Outcome(job, "failed", f"{folder}: not on {os.uname().nodename}; the nodes must share it")
     log = log_of(job, notes)
@@ -119,19 +109,10 @@ def run(job: Job, folder: Path, limits: Limits, notes: Path) -> Outcome:
         with writing(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_bytes(b"")
-        if (other := _changed(job, folder)) is not None:
-            return Outcome(job, "failed", f"{other} was changed since the launch looked at it; launch again")
-        for out in job.outs:
-            _remove(folder / out)
     except OSError as error:
         return Outcome(job, "failed", str(error))
     how, reason = _run(job, folder, limits, log)
-    if how == "done" and (other := _changed(job, folder)) is not None:
-        how, reason = "failed", f"{other} was changed while it ran; launch again"
-    if how == "done":
-        with suppress(OSError):  # only a launcher that dies now would have needed it
-            write_note(job, folder, notes)
-    elif how in ("failed", "killed"):
+    if how in ("failed", "killed"):
         reason = f"{reason}; log: {tail(log)}"
     return Outcome(job, how, reason)
 
@@ -139,39 +120,6 @@ def run(job: Job, folder: Path, limits: Limits, notes: Path) -> Outcome:
 def log_of(job: Job, notes: Path) -> Path:
     """Where all goes that the job prints."""
     return notes / "logs" / f"{job.file_name}.log"
-
-
-def note_of(job: Job, notes: Path) -> Path:
-    """Where it is said that the job is done, until that is recorded."""
-    return notes / "done" / f"{job.file_name}.json"
-
-
-def write_note(job: Job, folder: Path, notes: Path) -> None:
-    """Says that `job` is done with the inputs it was given, and what it has written."""
-    note = {"inputs": job.inputs, "outs": {out: digest(folder / out) for out in job.outs}}
-    with replacing(note_of(job, notes)) as temporary:
-        temporary.write_text(json.dumps(note))
-
-
-def noted(job: Job, folder: Path, notes: Path) -> bool:
-    """Whether `job` was done with just these inputs, was not recorded since, and what it wrote is as it was."""
-    try:
-        note = json.loads(note_of(job, notes).read_text())
-        return bool(note == {"inputs": job.inputs, "outs": {out: digest(folder / out) for out in job.outs}})
-    except (OSError, ValueError):
-        return False
-
-
-def digest(path: Path) -> str | None:
-    """A digest of the bytes of a file, or of the names and bytes in a folder; None where nothing is there."""
-    if path.is_dir():
-        names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
-        content = json.dumps([[name, digest(path / name)] for name in names]).encode()
-        return hashlib.sha256(content).hexdigest()
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tail(log: Path) -> str:
@@ -199,23 +147,12 @@ def parsed(command: str) -> tuple[str, list[str]]:
     return words[2], words[3:]
 
 
-def _changed(job: Job, folder: Path) -> str | None:
-    """The first file that is not as the job is to be run with."""
-    return next((path for path, wanted in job.files if digest(folder / path) != wanted), None)
-
-
-def _remove(path: Path) -> None:
-    with writing(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def _run(job: Job, folder: Path, limits: Limits, log: Path) -> tuple[How, str]:
     """How the job ended, and why where it is not done."""
     module, argv = parsed(job.command)
     nursery = _nurseries.get((module, folder))
+    if nursery is not None and KEY not in argv:  # nothing in the job would see that code was edited since
+        nursery.close()
     if nursery is None or nursery.process.poll() is not None:
         nursery = _nurseries[module, folder] = Nursery(module, folder)
     devices = {name: os.environ[name] for name in DEVICES if name in os.environ}  # which Ray sets for each task

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import machine
-from benchmarks.files import rounded
+from benchmarks.rounding import rounded
 from benchmarks.speed.pairs import InTurn, clock
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.files import rounded
+from benchmarks.rounding import rounded
 
 Call = Callable[[], Any]
 clock = time.process_time  # of this process alone: what others run takes no part
