@@ -82,13 +82,21 @@ class Cell:
         """The card of the cell's dataset; DatasetError where it is not prepared as params.yaml says."""
         return datasets.card(settings.kind(self.dataset), self.data, wanted=self.settings.data)
 
+    def check_data(self) -> None:
+        """DatasetError as `card`; ResultsError where the data here are not those that keys and results speak of."""
+        path, found = RESULTS / self.profile / self.dataset / DATA, digests_of(self.card())
+        made = read_json(path)
+        if changed := differing(found, {name: made.get(name) for name in found}):
+            again = f"python -m benchmarks.prepare --profile {self.profile} --dataset {self.dataset}"
+            raise ResultsError(f"{path}: of another {', '.join(changed)} than {self.data} has; run `{again}`")
+
     def is_prepared(self) -> bool:
         """Whether the dataset's canonical form is here, and is the one that its results speak of."""
         try:
-            made = read_json(self.results.parent / DATA if self.neuron else self.results / DATA)
-            return digests_of(self.card()) == {name: made.get(name) for name in ("observed", "predicted", *SPLITS)}
+            self.check_data()
         except (ResultsError, DatasetError):
             return False
+        return True
 
     def inputs(self, stage: str) -> dict[str, str]:
         """All that decides what `stage` writes of this cell, by name; ResultsError where its data were never prepared.
@@ -235,7 +243,7 @@ def hashed(inputs: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The names of the inputs that two results do not share."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 

@@ -11,6 +11,7 @@ files of its own neuron (`of_neuron`), of `datasets` the prepared bytes and how 
 import ast
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def digests(*cores: str) -> dict[str, str]:
 
 def of_neuron(kind: str) -> dict[str, str]:
     """The files of neurons/ that decide what a neuron computes, by path: digest; none for an unknown one."""
-    inner = neurons.wrapped(kind)
-    own = NEURONS / f"{inner or kind}.py"
-    starts = [own, CONTRACT, *([CIRCUIT] if inner else [])] if own.exists() else []
+    own = NEURONS / f"{kind}.py"
+    if around := kind.startswith(neurons.TWIN) and not own.exists():
+        own = NEURONS / f"{kind.removeprefix(neurons.TWIN)}.py"
+    starts = [own, CONTRACT, *([CIRCUIT] if around else [])] if own.exists() else []
     return {str(path): digest(path) for path in sorted({file for start in starts for file in reached(start)})}
 
 
@@ -165,13 +167,17 @@ def _imports(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def texts_of(folder: Path) -> dict[str, str]:
     """The docstrings of a folder's modules and their classes, by path: digest; of its bytes where it is no Python."""
-    return {str(path): hashlib.sha256(_text(path)).hexdigest()[:12] for path in sorted(folder.glob("*.py"))}
+    return {str(path): _text(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.py"))}
 
 
-def _text(path: Path) -> bytes:
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return path.read_bytes()
-    found = (ast.get_docstring(node) for node in (tree, *tree.body) if isinstance(node, ast.Module | ast.ClassDef))
-    return "\0".join(text or "" for text in found).encode()
+@cache
+def _text(path: Path, changed: int) -> str:
+    content = path.read_bytes()
+    with suppress(SyntaxError, ValueError):
+        content = "\0".join(_docstrings(ast.parse(content))).encode()
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _docstrings(tree: ast.Module) -> list[str]:
+    documented = (node for node in (tree, *tree.body) if isinstance(node, ast.Module | ast.ClassDef))
+    return [ast.get_docstring(node) or "" for node in documented]

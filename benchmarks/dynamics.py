@@ -22,7 +22,7 @@ def main() -> None:
     """Looks at one cell."""
     options = command.cell_parser("dynamics", "Look at what a neuron does, before and after training.").parse_args()
     cell = command.cell(options)
-    cell.card()
+    cell.check_data()
     start = time.monotonic()
     content: dict[str, Any] = {}
     cause: Exception | None = None

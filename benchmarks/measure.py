@@ -26,7 +26,7 @@ def main() -> None:
     """Measures one cell."""
     options = command.cell_parser("measure", "Measure time and memory of one neuron, in turn with LIF.").parse_args()
     cell = command.cell(options)
-    cell.card()
+    cell.check_data()
     start = time.monotonic()
     rows: list[timing.Row] = []
     costs: dict[str, Any] = {}

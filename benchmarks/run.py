@@ -37,7 +37,7 @@ def main() -> None:
     force = options.force or forced_by_dvc(cell.neuron)
     due = list(PARTS) if force else cell.due()
     if due:
-        cell.card()  # refuses missing data before anything is removed
+        cell.check_data()  # refuses missing data before anything is removed
     keys = {part: cell.key(part) for part in due}  # what this process has imported is of these keys
     if force:
         cell.forget()
@@ -73,11 +73,12 @@ def forced_by_dvc(neuron: str) -> bool:
     A stage that is written otherwise since, with another command or more outputs, has changed.
     """
     lock, name = FOLDER / neuron / "dvc.lock", os.environ.get("DVC_STAGE", "").rpartition(":")[2]
-    if not name or not lock.is_file():
+    known = yaml.safe_load(lock.read_text())["stages"] if lock.is_file() else {}
+    if name not in known:
         return False
-    entry = yaml.safe_load(lock.read_text())["stages"].get(name, {})
+    entry = known[name]
     stage = yaml.safe_load(lock.with_suffix(".yaml").read_text())["stages"][name.partition("@")[0]]
-    as_written = shlex.split(entry.get("cmd", ""))[3:] == sys.argv[1:] and all(
+    as_written = shlex.split(entry["cmd"])[3:] == sys.argv[1:] and all(
         len(entry.get(part, ())) == len(stage[part]) for part in ("deps", "params", "outs")
     )
     files = {file["path"]: file.get("md5") for file in (*entry.get("deps", ()), *entry.get("outs", ()))}

@@ -21,7 +21,7 @@ def main() -> None:
     parser = command.parser("stability", "Measure what stabilises the circuit.")
     parser.add_argument("--dataset", required=True)
     cell = command.cell(parser.parse_args(namespace=argparse.Namespace(neuron=None)))
-    cell.card()
+    cell.check_data()
     of_stage = budget(cell)
     tasks = [(neuron, means, seed) for neuron, means in TRIALS for seed in range(of_stage.seeds)]
     workers, title = cell.settings.training.workers, f"stability on {cell.dataset}"

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="train seeds again that are current by their key")
     options = parser.parse_args()
     cell = command.cell(options)
-    cell.card()
+    cell.check_data()
     training = cell.settings.training
     workers = options.workers or training.workers
     distributed.check(training.devices, settle(training.device))

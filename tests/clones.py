@@ -51,7 +51,8 @@ class Place:
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        params |= {"profile": "quick", "datasets": ["moving_mnist"], "more_neurons": {}}
+        params |= {"profile": "quick", "datasets": ["moving_mnist"]}
+        params |= {"controls": [], "more_neurons": {}, "more_controls": {}}
         params["neurons"] = {neuron: {} for neuron in MSE}
         self.folder, self.params = folder, params
         self.save()

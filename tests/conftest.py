@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import datasets
-from benchmarks import command
+from benchmarks import command, params
 from datasets import DatasetError, Sequences, moving_mnist
 
 ROOT = Path(__file__).parent.parent
@@ -107,9 +107,10 @@ class Project:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
         self.params["profile"] = "smoke"
-        self.params |= {"neurons": {"lif": {}}, "more_neurons": {}}
+        self.params |= {"neurons": {"lif": {}}, "controls": [], "more_neurons": {}, "more_controls": {}}
         self.params["datasets"] = ["moving_mnist"]
-        self.cell = self.params["profiles"]["smoke"]["moving_mnist"]
+        self.cell = params.whole(self.params)["profiles"]["smoke"]["moving_mnist"]
+        self.params["profiles"]["smoke"]["moving_mnist"] = self.cell  # whole, for tests to change anything in it
         self.cell["training"] |= TINY
         self.cell["stability"] |= {"seeds": 1, "steps": 2}
         self.save()
@@ -184,7 +185,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 @pytest.fixture(scope="session")
 def head() -> Iterator[str]:
     """The address of a Ray cluster of two cores, for all tests that launch."""
-    from standin_project import ray_head
+    from standin_ray import ray_head
 
     with ray_head(2) as address:
         yield address
@@ -193,7 +194,7 @@ def head() -> Iterator[str]:
 @pytest.fixture
 def launch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
     """Launches in this process; without Ray where no address is given."""
-    import standin_project
+    import standin_ray
 
     from benchmarks.launch import __main__ as launching
     from benchmarks.launch import watching
@@ -204,7 +205,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         monkeypatch.setenv("PATH", path)
         monkeypatch.setattr(sys, "argv", ["launch", *options])
         if "--address" not in options:
-            monkeypatch.setattr(launching, "connected", standin_project.direct)
+            monkeypatch.setattr(launching, "connected", standin_ray.direct)
         capsys.readouterr()
         try:
             command.run(launching.main)

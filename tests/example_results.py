@@ -1,13 +1,12 @@
-"""Made-up results of any size, in the very files that a run leaves: params.yaml, results/, pipelines/.
+"""Made-up results of any size, in the very files that a run leaves: params.yaml and results/, keys and inputs included.
 
     write(folder, neurons=50, datasets=5, seeds=5)
 
 Every number comes from a seeded generator, none from a network: a report of them says nothing about neurons. The bad
-input that a report must stand is written over it: `edit` changes one file, `diverged` and `elsewhere` change a cell.
+input that a report must stand is written over it: `edit` changes one file, `diverged`, `elsewhere` and `remade` a cell.
 `python tests/example_results.py FOLDER [NEURONS DATASETS SEEDS]` writes one to look at.
 """
 
-import hashlib
 import io
 import json
 import sys
@@ -21,7 +20,9 @@ from example_cells import LAYERS, MACHINE, OBSERVED, PREDICTED, SIDE, cost, dyna
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.cell import FILES, PARTS, hashed
 from benchmarks.files import FORMAT
+from benchmarks.settings import kind
 
 BLOCKS = {  # the neurons that come first, with their groups; others are called own_1, own_2, ...
     "paper": "lif plif plif-published glif lmh tclif",
@@ -37,11 +38,11 @@ FIRST = ("lif", "stc_lif", "plif", "convlstm", "norse_lif", "stc_norse_lif", "gl
 PROFILE = "quick"
 DATASETS = ("moving_mnist", "city_flow", "advection", "stick_actions", "events")
 STEPS, EVERY = 400, 100
-BY_STAGE = {  # what a stage reads of benchmarks/, and what it leaves
-    "train": (("evaluation", "network", "training"), ("accuracy.json", "curves.csv", "run.json")),
-    "measure": (("measure", "network", "timing"), ("cost.json",)),
+CODE = {  # stage -> what it has of benchmarks/, in these results
+    "train": ("evaluation", "network", "training"),
+    "dynamics": ("behaviour", "network"),
+    "measure": ("costs", "network", "timing"),
 }
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 GPU = {"device": "NVIDIA Made-up", "versions": {**MACHINE["versions"], "torch": "2.13.0+cu130"}}
 
 
@@ -57,11 +58,10 @@ def write(
     datasets: int | Sequence[str] = 1,
     seeds: int = 3,
     *,
-    locks: bool = True,
     spread: float = 0.03,
     seed: int = 0,
 ) -> None:
-    """Writes params.yaml, results/ and, unless `locks` is off, the lock files of pipelines/ into `root`.
+    """Writes params.yaml and results/ into `root`.
 
     `neurons`, `datasets`: how many, or their names; `spread`: the deviation over seeds, as a share of the error.
     """
@@ -81,8 +81,6 @@ def write(
             _cell(folder / neuron, dataset, neuron, level, seeds, spread, rng)
             noise = rng.normal(0, 0.1, film[:, OBSERVED:].shape)
             (folder / neuron / "predictions.png").write_bytes(_png(film[:, OBSERVED:] + noise))
-        if locks:
-            lock(root, dataset, listed)
 
 
 def params(root: Path, neurons: Sequence[str], datasets: Sequence[str], seeds: int) -> None:
@@ -92,7 +90,7 @@ def params(root: Path, neurons: Sequence[str], datasets: Sequence[str], seeds: i
         "network": {"patch": 4, "layers": LAYERS, "channels": 32, "kernel_size": 3, "groups": 16},
         "training": {
             "seeds": seeds, "steps": STEPS, "batch": 8, "learning_rate": 5e-3, "final_learning_rate": 0.0,
-            "warm_up": 0.05, "clip": None, "sampling": {"start": 1.0, "fall": 5e-3, "stop": 200},
+            "warm_up": 0.05, "clip": None, "sampling": {"start": 1.0, "end": 0.0, "until": 0.5},
             "validate_every": EVERY, "device": "auto", "workers": 1, "loaders": 0,
         },
         "cost": {"repeats": 3, "seconds": 0.1},
@@ -108,33 +106,30 @@ def params(root: Path, neurons: Sequence[str], datasets: Sequence[str], seeds: i
     (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def lock(root: Path, dataset: str, neurons: Sequence[str], changed: dict[str, str] | None = None) -> None:
-    """Writes the lock file of a dataset's pipeline, of the results that are there.
-
-    `changed` maps files that a cell depends on to another content: `benchmarks/training.py` for all cells,
-    `lif:benchmarks/training.py` for one neuron's; `lif:network`, `lif:seeds` change what params.yaml said of that cell.
-    """
-    other, stages = changed or {}, {}
-    for neuron in neurons:
-        results = f"results/{PROFILE}/{dataset}/{neuron}"
-        for stage, (code, outs) in BY_STAGE.items():
-            files = [f"data/{PROFILE}/{dataset}", *(f"benchmarks/{name}.py" for name in code)]
-            contents = {path: other.get(f"{neuron}:{path}", other.get(path, path)) for path in files}
-            contents[f"results/sources/{neuron}.json"] = neuron
-            for part in ("network", "seeds"):
-                said = f"results/sources/profiles/{PROFILE}/{dataset}/{part}.json"
-                contents[said] = other.get(f"{neuron}:{part}", part)
-            stages[f"{stage}@{PROFILE}-{neuron}"] = {
-                "deps": [_dep(path, content.encode()) for path, content in contents.items()],
-                "outs": [_dep(path, (root / path).read_bytes()) for path in (f"{results}/{out}" for out in outs)],
-            }
-    path = root / "pipelines" / dataset / "dvc.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.dump({"schema": "2.0", "stages": stages}, Dumper=DUMPER, sort_keys=False))
+def stamp(dataset: str, neuron: str, stage: str) -> dict[str, Any]:
+    """Key and inputs of a made-up result, by the names that benchmarks/cell.py gives them."""
+    inputs = {f"benchmarks/{name}.py": name for name in CODE[stage]}
+    inputs |= {"network.layers": str(LAYERS), "training.batch": "8"}
+    inputs |= {"neuron": kind(neuron), "neuron.params": "{}", f"neurons/{kind(neuron)}.py": neuron}
+    inputs |= {"training.steps": str(STEPS)} if stage == "train" else {}
+    made = {"train": stamp(dataset, neuron, "train")["key"]} if stage == "dynamics" else {"data.test": dataset}
+    return {"key": hashed(inputs | made), "inputs": inputs | made}
 
 
-def _dep(path: str, content: bytes) -> dict[str, Any]:
-    return {"path": path, "hash": "md5", "md5": hashlib.md5(content, usedforsecurity=False).hexdigest()}
+def remade(folder: Path, changed: dict[str, str], stages: Sequence[str] = PARTS) -> None:
+    """Has the cell in `folder` say that `stages` made it from other inputs: those of `changed` that each has."""
+    for stage in stages:
+
+        def change(content: dict[str, Any], stage: str = stage) -> None:
+            inputs = content["inputs"]
+            inputs |= {name: value for name, value in changed.items() if name in inputs}
+            if stage == "dynamics":
+                inputs["train"] = json.loads((folder / FILES["train"]).read_text())["key"]
+            content["key"] = hashed(inputs)
+            for record in content["seeds"] if stage == "train" else ():
+                record["key"] = content["key"]
+
+        edit(folder / FILES[stage], change)
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -156,7 +151,9 @@ def diverged(folder: Path, seeds: Sequence[int], reason: str = "loss inf, gradie
 
     edit(folder / "accuracy.json", change)
     if all(record["status"] != "ok" for record in json.loads((folder / "accuracy.json").read_text())["seeds"]):
-        _json(folder / "dynamics.json", {"status": "unsupported", "reason": "no seed of it was trained to the end"})
+        ended = {"status": "unsupported", "reason": "no seed of it was trained to the end"}
+        stamped = json.loads((folder / "dynamics.json").read_text())
+        _json(folder / "dynamics.json", {"key": stamped["key"], "inputs": stamped["inputs"], **ended})
 
 
 def elsewhere(folder: Path, files: Sequence[str] = ("run.json",), **machine: Any) -> None:
@@ -169,6 +166,7 @@ def _cell(
     folder: Path, dataset: str, neuron: str, level: float, seeds: int, spread: float, rng: np.random.Generator
 ) -> None:
     """The five text files of one neuron on one dataset; better and dearer under the circuit."""
+    stamps = {stage: stamp(dataset, neuron, stage) for stage in PARTS}
     group = GROUPS.get(neuron, "own")
     mean = level * rng.uniform(0.7, 1.3) * (0.8 if group == "stc" else 1.0)
     spiking = group != "artificial"
@@ -178,6 +176,7 @@ def _cell(
     curves = ["seed,step,train_loss,gradient_norm,validation_mse"]
     for seed, error in enumerate(errors):
         record = {"seed": seed, "status": "ok", "reason": "", "best_step": STEPS, "test": scores(float(error))}
+        record["key"] = stamps["train"]["key"]
         if spiking:
             rates = rng.uniform(0.05, 0.3, LAYERS).round(6).tolist()
             record |= {"firing_rate": rates, "sparsity": round(1 - float(np.mean(rates)), 6)}
@@ -188,11 +187,11 @@ def _cell(
             curves.append(f"{seed},{step},{loss},{height:.6g}")
     counts = {"network": 14464 + 64 * len(neuron), "neurons": 64 * len(neuron)}
     told = {"params": {}, "group": group, "spiking": spiking, "note": "", "parameters": counts, "seeds": records}
-    _json(folder / "accuracy.json", {**named, **told})
+    _json(folder / "accuracy.json", {**stamps["train"], **named, **told})
     (folder / "curves.csv").write_text("\n".join(curves) + "\n")
     _json(folder / "run.json", {"seconds": 24.1, **MACHINE})
-    _json(folder / "cost.json", {**named, **cost(neuron, group, rng)})
-    _json(folder / "dynamics.json", {**named, **dynamics(group, rng)})
+    _json(folder / "cost.json", {**stamps["measure"], **named, **cost(neuron, group, rng)})
+    _json(folder / "dynamics.json", {**stamps["dynamics"], **named, **dynamics(group, rng)})
 
 
 def _film(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -1,16 +1,13 @@
-"""A small project of stages that compute nothing, and ways to launch them: as a user does, or in this process."""
+"""A small project with real keys in which nothing is computed: what tests of launching run."""
 
 import json
 import os
-import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,92 +15,113 @@ import psutil
 import yaml
 from conftest import ROOT, Done, Project
 from dvc.repo import Repo
+from standin_ray import ended, eventually
 
-from benchmarks.launch import watching
-from benchmarks.launch.watching import Job, Limits, Outcome
+from benchmarks import params
+from benchmarks.cell import FILES, PARTS
 
 CELLS = ("a", "b", "c")
-# The clusters of the tests have a token of their own: nobody else can use them, and no file of the user's is touched.
-# Here, since Ray reads it when it is first imported.
-os.environ["RAY_AUTH_MODE"] = "token"
-os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+PREPARE = "prepare@smoke-advection"
+OF_CELLS = sorted(f"{part}-{cell}" for part in PARTS for cell in CELLS)
+ALL = sorted([*OF_CELLS, "report"])  # what runs in a project whose data are prepared, as `Standins.ran` has it
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 MARK = "STANDIN_PROJECT"  # in the environment of all that a launch starts
-STAGES: dict[str, Any] = {
-    "prepare": {
-        "cmd": "python -m standin prepare --reads raw.txt --writes frames/frames.txt",
-        "deps": ["raw.txt"],
-        "outs": ["frames"],
-    },
-    "train": {
-        "matrix": {"n": list(CELLS)},
-        "cmd": "python -m standin train-${item.n} --reads frames/frames.txt in/${item.n}.txt "
-        "--writes cells/${item.n}/accuracy.json cells/${item.n}/weights.safetensors",
-        "deps": ["frames", "in/${item.n}.txt"],
-        "outs": [{"cells/${item.n}/accuracy.json": {"cache": False}}, "cells/${item.n}/weights.safetensors"],
-    },
-    "dynamics": {
-        "matrix": {"n": list(CELLS)},
-        "cmd": "python -m standin dynamics-${item.n} --reads cells/${item.n}/weights.safetensors "
-        "--writes cells/${item.n}/dynamics.json",
-        "deps": ["cells/${item.n}/weights.safetensors"],
-        "outs": [{"cells/${item.n}/dynamics.json": {"cache": False}}],
-    },
-    "measure": {
-        "matrix": {"n": list(CELLS)},
-        "cmd": "python -m standin measure-${item.n} --reads frames/frames.txt in/${item.n}.txt "
-        "--writes cells/${item.n}/cost.json",
-        "deps": ["frames", "in/${item.n}.txt"],
-        "outs": [{"cells/${item.n}/cost.json": {"cache": False}}],
-    },
-    "report": {
-        "cmd": "python -m standin report --writes reports/index.txt",
-        "deps": ["cells"],
-        "outs": [{"reports/index.txt": {"cache": False}}],
-    },
-}
+STAGES = ("keys", "prepare", "report")  # of the real pipeline
+REPORT = '''"""Stage `report`, which draws nothing."""
+
+from benchmarks import command
+from standin import report
+
+if __name__ == "__main__":
+    command.run(report)
+'''
+
+
+def stage(cell: str, profile: str = "smoke") -> str:
+    """What DVC calls a cell."""
+    return f"pipelines/{cell}/dvc.yaml:cell@{profile}-advection"
+
+
+def job(name: str) -> str:
+    """What a launch calls a part of a cell: train-a -> train@smoke-advection-a."""
+    return name.replace("-", "@smoke-advection-")
 
 
 class Standins:
-    """The project in a folder of its own, with git and DVC."""
+    """The project in a folder of its own, with git and DVC: three neurons that are copies of LIF, on advection."""
 
-    def __init__(self, folder: Path, cells: Sequence[str] = CELLS) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        project = Project(folder)
-        shutil.copy(ROOT / "tests/standin.py", folder)
-        for part in (".gitignore", ".dvcignore"):
-            shutil.copy(ROOT / part, folder)
+        self.params = Project(folder).params
+        advection = params.whole(yaml.safe_load((ROOT / "params.yaml").read_text()))["profiles"]["smoke"]["advection"]
+        self.params |= {"datasets": ["advection"], "stability": [], "profiles": {"smoke": {"advection": advection}}}
+        self.params["neurons"] = {}
+        for name in (".gitignore", ".dvcignore"):
+            shutil.copy(ROOT / name, folder)
+        (folder / ".dvcignore").open("a").write("times.csv\nlooked.json\n")  # XXX
         with (folder / ".gitignore").open("a") as ignored:
-            ignored.write("/times/\n/behave/\n")
-        own = folder / "pipelines/moving_mnist/dvc.yaml"  # which nothing in dvc.yaml needs
-        own.parent.mkdir(parents=True)
-        template = (folder / "benchmarks/pipeline.yaml").read_text()
-        own.write_text(f"vars:\n  - ../../params.yaml\n  - dataset: moving_mnist\n\n{template}")
-        assert project.params["datasets"] == ["moving_mnist"]
-        self.stages = json.loads(json.dumps(STAGES))
-        for stage in self.stages.values():
-            if "matrix" in stage:
-                stage["matrix"]["n"] = list(cells)
+            ignored.write("/times/\n/behave/\n/torch.py\n")
+        shutil.copy(ROOT / "tests/standin_torch.py", folder / "torch.py")
+        for name in ("standin", *(f"benchmarks/{part}" for part in PARTS)):
+            shutil.copy(ROOT / "tests/standin.py", folder / f"{name}.py")
+        (folder / "benchmarks/report/__main__.py").write_text(REPORT)
+        for name in ("keys", "prepare"):
+            path = folder / f"benchmarks/{name}.py"
+            run = f'from standin import noted\n\n    with noted("{name}"):\n        command.run(main)'
+            path.write_text(path.read_text().replace("    command.run(main)", f"    {run}"))
+        real = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+        self.stages = {name: real[name] for name in STAGES}
+        self.stages["report"]["deps"] = ["results/${item.profile}"]
         self.save()
-        (folder / "raw.txt").write_text("raw")
-        (folder / "in").mkdir()
-        for cell in cells:
-            self.edit(cell, cell)
-        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        self.add(*CELLS)
+        self.git("init", "--quiet")
         Repo.init(str(folder)).close()
         (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
 
     def save(self) -> None:
+        """Writes what tests have changed in `stages` and `params`."""
         (self.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": self.stages}, sort_keys=False))
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
+
+    def add(self, *cells: str) -> None:
+        """Adds neurons, a file and an entry each, and their part of the pipeline."""
+        for cell in cells:
+            self.params["neurons"][cell] = {}
+            self.edit(cell, cell)
+        self.pipelines()
+
+    def pipelines(self) -> None:
+        """Brings pipelines/ in line with params.yaml."""
+        self.save()
+        done = ended(self._start("benchmarks.pipelines"))
+        assert done.returncode == 0, done.stderr
 
     def copy(self, folder: Path) -> "Standins":
         shutil.copytree(self.folder, folder)
-        copy = Standins.__new__(Standins)
-        copy.folder, copy.stages = folder, json.loads(json.dumps(self.stages))
-        return copy
+        return self._of(folder)
 
-    def edit(self, cell: str, text: str) -> None:
-        (self.folder / "in" / f"{cell}.txt").write_text(text)
+    def clone(self, folder: Path) -> "Standins":
+        """What git has of the project: no data, no weights, no cache."""
+        self.git("add", "--all")
+        self.git("-c", "user.name=me", "-c", "user.email=me", "commit", "--quiet", "--message", "all")
+        self.git("clone", "--quiet", ".", str(folder))
+        shutil.copy(self.folder / "torch.py", folder)
+        return self._of(folder)
+
+    def _of(self, folder: Path) -> "Standins":
+        other = Standins.__new__(Standins)
+        other.folder, other.stages, other.params = folder, *json.loads(json.dumps([self.stages, self.params]))
+        return other
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def edit(self, cell: str, text: str, comment: str = "") -> None:
+        """Writes a neuron's code, in which one line says `text`; a `comment`, in its docstring too, changes no key."""
+        lif = (ROOT / "neurons/lif.py").read_text().replace('"""', f'"""{comment}', 1)
+        (self.folder / "neurons" / f"{cell}.py").write_text(f"{lif}\n\nEDITION = {text!r}  # {comment}\n")
 
     def behave(self, name: str, word: str) -> Path:
         path = self.folder / "behave" / name
@@ -118,7 +136,7 @@ class Standins:
             path.unlink()
         return [path.name.partition(".")[0] for path in found]
 
-    def times(self) -> dict[str, dict[str, float]]:
+    def times(self) -> dict[str, dict[str, Any]]:
         return {path.name.partition(".")[0]: json.loads(path.read_text()) for path in self.folder.glob("times/*")}
 
     def started(self, name: str, but: int = 0) -> int:
@@ -156,6 +174,11 @@ class Standins:
     def repro(self, *options: str) -> Done:
         return ended(self.start_repro(*options))
 
+    def part(self, module: str, cell: str, *options: str) -> Done:
+        """`python -m benchmarks.MODULE` of one cell."""
+        named = ("--keep-going", "--profile", "smoke", "--dataset", "advection", "--neuron", cell)
+        return ended(self._start(f"benchmarks.{module}", *named, *options))
+
     def _start(self, module: str, *options: str, **more: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", module, *options]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -181,11 +204,27 @@ class Standins:
         return True
 
     def results(self) -> dict[str, bytes]:
-        """The bytes of all results; what DVC recorded of them, in no order."""
-        made = [path for top in ("frames", "cells", "reports") for path in (self.folder / top).rglob("*")]
-        content = {str(path.relative_to(self.folder)): path.read_bytes() for path in made if path.is_file()}
-        lock = yaml.safe_load((self.folder / "dvc.lock").read_text())
-        return {**content, "dvc.lock": json.dumps(lock, sort_keys=True).encode()}
+        """The bytes of all that was made, and of DVC's lock files."""
+        made = [path for top in ("data", "results", "weights", "reports") for path in (self.folder / top).rglob("*")]
+        found = [*(path for path in made if path.is_file()), *self.folder.rglob("dvc.lock")]
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
+
+    def recorded(self) -> set[str]:
+        """The stages in DVC's lock files, which are whole: keys, prepare@smoke-advection, a, b."""
+        found = set()
+        for lock in self.folder.rglob("dvc.lock"):
+            stages = yaml.safe_load(lock.read_text())["stages"]
+            found |= set(stages) if lock.parent == self.folder else {lock.parent.name}
+        return found
+
+    def wrote(self, *names: str) -> None:
+        """Waits until all of these parts, train-a and so on, have written their results."""
+        parts = [name.split("-") for name in names]
+        eventually(lambda: all(self.of_cell(cell, FILES[part]).exists() for part, cell in parts))
+
+    def of_cell(self, cell: str, name: str) -> Path:
+        """A file of a cell's results."""
+        return self.folder / "results/smoke/advection" / cell / name
 
     def cached(self) -> set[str]:
         """What lies in DVC's cache, by names, which are digests."""
@@ -193,79 +232,44 @@ class Standins:
         return {str(path.relative_to(cache)) for path in (cache / "files").rglob("*") if path.is_file()}
 
 
-def ended(process: "subprocess.Popen[str]") -> Done:
-    out, err = process.communicate(timeout=120)
-    return Done(process.args, process.returncode, out, err)
+@cache
+def bare(folder: Path) -> Standins:
+    """The project before anything has run; made once for the tests of a session, whose folder this is."""
+    return Standins(folder / "bare")
 
 
-def lines(text: str) -> list[str]:
-    """What was said, without progress bars."""
-    return [
-        line
-        for line in text.replace("\r", "\n").splitlines()
-        if line.strip() and "cell/s" not in line and "it/s" not in line and "cell]" not in line
-    ]
+@cache
+def prepared(folder: Path) -> Standins:
+    """The same with keys and data."""
+    project = bare(folder).copy(folder / "prepared")
+    done = project.repro("prepare")
+    assert done.returncode == 0, done.stderr
+    assert project.ran() == ["keys", "prepare"]
+    return project
 
 
-def eventually(call: Callable[[], Any], otherwise: str = "", seconds: float = 60) -> Any:
-    """What `call` returns as soon as that is true of it."""
-    end = time.monotonic() + seconds
-    while not (found := call()):
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.05)
-    return found
+@cache
+def reproduced(folder: Path) -> Standins:
+    """The same when `dvc repro` has made all of it."""
+    project = prepared(folder).copy(folder / "reproduced")
+    done = project.repro()
+    assert done.returncode == 0, done.stderr
+    assert project.ran() == ALL
+    return project
 
 
-class Direct:
-    """In place of Ray: one job after another, each as a worker would run it, by this process."""
+def complete(project: Standins, undisturbed: Standins, launch: Callable[..., Done], *before: str) -> list[str]:
+    """Launches again after a fault; what ran then. All is as in an undisturbed project, and nothing is left to do.
 
-    def run(self, jobs: Sequence[Job], folder: Path, limits: Limits, notes: Path, alone: bool) -> Iterator[Outcome]:
-        for job in jobs:
-            yield watching.run(job, folder, limits, notes)
-
-
-@contextmanager
-def direct(*_: Any) -> Iterator[Direct]:
-    yield Direct()
-
-
-@contextmanager
-def ray_head(cpus: int) -> Iterator[str]:
-    """A Ray cluster of one node; its address. `ray stop` would end the clusters of others, too."""
-    port = _free_port()
-    command = [
-        str(Path(sys.executable).with_name("ray")),
-        "start", "--head", "--block", f"--port={port}", f"--num-cpus={cpus}", "--num-gpus=0",
-        "--node-ip-address=127.0.0.1", f"--ray-client-server-port={_free_port()}", "--include-dashboard=false",
-        f"--object-store-memory={100 * 2**20}",
-    ]  # fmt: skip
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    nowhere = subprocess.DEVNULL
-    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=nowhere, stderr=nowhere)
-    family: list[psutil.Process] = []
-    try:
-        eventually(lambda: _listens(port), "Ray did not start")
-        eventually(lambda: any("raylet" in p.name() for p in psutil.Process(process.pid).children(recursive=True)))
-        yield f"127.0.0.1:{port}"
-    finally:
-        with suppress(psutil.Error):
-            family = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        for one in family:
-            with suppress(psutil.Error):
-                one.kill()
-        process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
+    What had ended `before` does not run again.
+    """
+    shutil.rmtree(project.folder / "behave", ignore_errors=True)
+    project.ran()
+    done = launch(project)
+    assert done.returncode == 0, done.stderr
+    ran = project.ran()
+    assert not set(ran) & set(before)
+    assert len(ran) == len(set(ran))
+    assert project.results() == undisturbed.results()
+    assert project.reproduced() == []
+    return ran

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from conftest import CELL, Done, Project, one_line_error
 
+from benchmarks.files import FORMAT
+
 Edit = Callable[[dict[str, Any]], None]
 TWINS = ["unknown neuron 'stc_norse_lff'", "did you mean", "stc_norse_lif"]  # a circuit that has no file is suggested
 NO_MEMBRANE = "unsupported: STC modulates a membrane, and the state has none: no `v` among ['c', 's']"
@@ -34,16 +36,30 @@ NO_MEMBRANE = "unsupported: STC modulates a membrane, and the state has none: no
         (lambda p: firing(p).update(alpha=0), "measure", (*CELL, "lif"), ["firing.alpha", "found 0"]),
         (lambda p: smoke(p)["network"].update(precision="half"), "report", (), ["network.precision", "'bfloat16'"]),
         (lambda p: smoke(p)["stability"].update(stesp=2), "report", (), ["stesp", "did you mean steps"]),
-        (lambda p: p["neurons"].update({"stc lif": {}}), "sources", (), ["neurons.stc lif", "found 'stc lif'"]),
-        (lambda p: p["profiles"].update({"../x": {}}), "sources", (), ["profiles.../x", "found '../x'"]),
-        (lambda p: p["profiles"]["smoke"].update({"../x": {}}), "sources", (), ["smoke.../x", "found '../x'"]),
+        (
+            lambda p: defaults(p)["network"].update(layrs=2),
+            "pipelines",
+            (),
+            ["smoke.defaults.network.layrs", "layers?"],
+        ),
+        (lambda p: defaults(p).update(data={}), "train", (*CELL, "lif"), ["smoke.defaults.data", "unknown parameter"]),
+        (
+            lambda p: p["controls"].append("lfi"),
+            "pipelines",
+            (),
+            ["controls: ", "no neuron 'lfi'", "did you mean lif?"],
+        ),
+        (lambda p: p["neurons"].update({"lif-wide": {}}), "pipelines", (), ["neurons.lif-wide", "under `controls`"]),
+        (lambda p: p["neurons"].update({"stc lif": {}}), "pipelines", (), ["neurons.stc lif", "found 'stc lif'"]),
+        (lambda p: p["profiles"].update({"../x": {}}), "pipelines", (), ["profiles.../x", "found '../x'"]),
+        (lambda p: p["profiles"]["smoke"].update({"../x": {}}), "pipelines", (), ["smoke.../x", "found '../x'"]),
         (lambda p: p["neurons"].update({"a-b-c": {}}), "train", (*CELL, "a-b-c"), ["neurons.a-b-c", "found 'a-b-c'"]),
         (lambda p: p["neurons"].update({"../lif": {}}), "report", (), ["neurons.../lif", "found '../lif'"]),
         (lambda p: p["neurons"].update({"lif-": {}}), "report", (), ["neurons.lif-", "found 'lif-'"]),
-        (lambda p: p.pop("more_neurons"), "sources", (), ["more_neurons", "required"]),
-        (lambda p: p["more_neurons"].update(smoek={}), "sources", (), ["more_neurons.smoek", "did you mean smoke"]),
-        (lambda p: p["more_neurons"].update(quick={"lif": {}}), "sources", (), ["quick.lif: stands elsewhere too"]),
-        (lambda p: p["more_neurons"].update(quick={"a b": {}}), "sources", (), ["more_neurons.quick.a b", "'a b'"]),
+        (lambda p: p.pop("more_neurons"), "pipelines", (), ["more_neurons", "required"]),
+        (lambda p: p["more_neurons"].update(smoek={}), "pipelines", (), ["more_neurons.smoek", "did you mean smoke"]),
+        (lambda p: p["more_neurons"].update(quick={"lif": {}}), "pipelines", (), ["quick.lif: stands elsewhere too"]),
+        (lambda p: p["more_neurons"].update(quick={"a b": {}}), "pipelines", (), ["more_neurons.quick.a b", "'a b'"]),
         (
             lambda p: p["more_neurons"].update(quick={"plif": {}}),
             "train",
@@ -78,6 +94,10 @@ def test_what_params_and_options_can_get_wrong(
 
 def smoke(params: dict[str, Any]) -> Any:
     return params["profiles"]["smoke"]["moving_mnist"]
+
+
+def defaults(params: dict[str, Any]) -> Any:
+    return params["profiles"]["smoke"]["defaults"]
 
 
 def firing(params: dict[str, Any]) -> Any:
@@ -147,12 +167,30 @@ def test_data_that_is_not_there(project: Project, here: Callable[..., Done]) -> 
         one_line_error(here(project, stage, *CELL, "lif"), "no prepared dataset", "python -m benchmarks.prepare")
 
 
+@pytest.mark.parametrize(
+    ("stage", "options"), [("train", (*CELL, "lif")), ("measure", (*CELL, "lif")), ("stability", CELL[:2])]
+)
+def test_data_that_are_not_those_the_key_speaks_of(
+    project: Project, here: Callable[..., Done], stage: str, options: tuple[str, ...]
+) -> None:
+    """As after a change of branch: results are in git, data are not."""
+    path = project.folder / "results/smoke/moving_mnist/data.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "train": "0123456789abcdef"}))
+    before = project.made()
+    says = f"{path.relative_to(project.folder)}: of another train than data/smoke/moving_mnist has"
+    again = "run `python -m benchmarks.prepare --profile smoke --dataset moving_mnist`"
+    one_line_error(here(project, stage, *options), says, again)
+    assert project.made() == before
+    path.unlink()
+    one_line_error(here(project, stage, *options), "data.json: not there yet")
+
+
 def test_results_that_are_missing_or_of_another_format(project: Project, here: Callable[..., Done]) -> None:
     one_line_error(here(project, "report"), "accuracy.json", "dvc repro")
     path = project.folder / "results/smoke/moving_mnist/lif/accuracy.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"format": 99}')
-    one_line_error(here(project, "report"), "format 99 found, 2 wanted", "dvc repro")
+    one_line_error(here(project, "report"), f"format 99 found, {FORMAT} wanted", "dvc repro")
     assert not (project.folder / "reports").exists()
     assert project.run("report", "--keep-going").returncode == 0
     assert "format 99 found" in (project.folder / "reports/smoke/index.html").read_text()

@@ -18,7 +18,8 @@ from conftest import ROOT, in_memory, refused
 from numpy.typing import NDArray
 
 from datasets import _dataset
-from datasets._dataset import Split, open_split, write
+from datasets._dataset import Split, write
+from datasets._sequences import open_split
 
 Array = NDArray[Any]
 CARD: dict[str, Any] = {

@@ -14,10 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmarks.checkpoint import Checkpoint, Progress
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.files import replacing
+from benchmarks.progress import Progress
 
-OWNER = Path("0123456789abcdef") / "seed0"  # a cell's fingerprint and a seed of it
+OWNER = Path("0123456789abcdef") / "seed0"  # the folder of a cell's key and a seed of it
 
 
 def fresh(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:

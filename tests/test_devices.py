@@ -168,7 +168,8 @@ def test_more_workers_than_cores_are_warned_of(
     project: Project, here: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.machine.cores", lambda: 2)
-    monkeypatch.setattr("benchmarks.train.train_seeds", lambda *arguments: [])
+    record = {"seed": 0, "status": "diverged", "reason": "not trained"}
+    monkeypatch.setattr("benchmarks.train.train_seeds", lambda *arguments: [record])
     project.cell["training"]["workers"] = 8
     project.save()
     warned = here(project, "train", *CELL, "lif").stderr

@@ -11,84 +11,73 @@ from pathlib import Path
 
 import pytest
 import standin_project
+import standin_ray
 from conftest import Done, one_line_error, without
-from standin_project import CELLS, Standins, lines
+from standin_project import ALL, CELLS, OF_CELLS, PREPARE, Standins, job, stage
+from standin_ray import lines
 
 from benchmarks.launch import __main__ as launching
 from benchmarks.launch import watching
 from benchmarks.launch.engine import Cluster, Share
 from benchmarks.launch.stages import LaunchError
-from benchmarks.launch.watching import Job, parsed, tail
+from benchmarks.launch.watching import Job, Limits, parsed, tail
 
 Here = Callable[..., Done]
-ALL = sorted(["prepare", "report", *(f"{stage}-{n}" for stage in ("train", "dynamics", "measure") for n in CELLS)])
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Standins:
-    """The project before anything has run."""
-    return Standins(tmp_path_factory.mktemp("fresh") / "project")
-
-
-@pytest.fixture(scope="module")
-def reproduced(fresh: Standins, tmp_path_factory: pytest.TempPathFactory) -> Standins:
-    """What `dvc repro` makes of it."""
-    project = fresh.copy(tmp_path_factory.mktemp("reproduced") / "project")
-    assert project.repro().returncode == 0
-    assert project.ran() == ALL
-    return project
+TOTAL = 3 + len(OF_CELLS)  # keys, prepare and the report, and three parts of each cell
 
 
 @pytest.fixture
-def project(reproduced: Standins, tmp_path: Path) -> Standins:
-    return reproduced.copy(tmp_path / "project")
+def fresh(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Standins:
+    """A project with data, before anything else has run."""
+    return standin_project.prepared(tmp_path_factory.getbasetemp()).copy(tmp_path / "fresh")
+
+
+@pytest.fixture
+def project(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Standins:
+    """A project in which all is up to date."""
+    return standin_project.reproduced(tmp_path_factory.getbasetemp()).copy(tmp_path / "project")
 
 
 def runs_nothing(project: Standins) -> bool:
     project.ran()
-    before = (project.folder / "dvc.lock").read_bytes()
+    before = project.results()
     done = project.repro()
     assert done.returncode == 0, done.stderr
     assert "Data and pipelines are up to date" in done.stdout
-    return project.ran() == [] and (project.folder / "dvc.lock").read_bytes() == before
+    return project.ran() == [] and project.results() == before
 
 
-def test_a_launch_leaves_what_dvc_repro_leaves(fresh: Standins, reproduced: Standins, tmp_path: Path) -> None:
+def test_a_launch_from_nothing_leaves_what_dvc_repro_leaves(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
     """With a cluster of this machine's own, which is gone afterwards."""
-    project = fresh.copy(tmp_path / "project")
+    bare = standin_project.bare(tmp_path_factory.getbasetemp())
+    project, other = bare.copy(tmp_path / "project"), bare.copy(tmp_path / "other")
     done = project.launch()
     assert done.returncode == 0, done.stderr
     *_, times, last = done.stdout.splitlines()
-    assert last == f"{len(ALL)} stages: {len(ALL)} ran, 0 up to date"
-    kinds = "prepare", "train", "dynamics", "measure", "report", "recording", "in all"
+    assert last == f"{TOTAL} stages: {TOTAL} ran, 0 up to date"
+    kinds = "keys", "prepare", "train", "dynamics", "measure", "report", "recording", "in all"
     assert re.fullmatch(", ".join(rf"{kind} \d\d:\d\d" for kind in kinds), times)
-    assert project.ran() == ALL
-    for name in ("dvc.lock", ".gitignore", "cells/a/.gitignore"):
-        assert _bytes(project, name) == _bytes(reproduced, name), name
-    assert project.results() == reproduced.results()
-    assert project.cached() == reproduced.cached()  # data and weights
-    assert _status(project) == _status(reproduced)
+    assert other.repro().returncode == 0
+    assert project.ran() == other.ran() == sorted(["keys", "prepare", *ALL])
+    assert project.results() == other.results()  # every byte, those of DVC's lock files among them
+    assert project.cached() == other.cached()  # the data
+    assert _status(project) == _status(other)
     assert runs_nothing(project)
     assert project.all_gone()
 
 
-def _bytes(project: Standins, name: str) -> bytes | None:
-    path = project.folder / name
-    return path.read_bytes() if path.exists() else None
-
-
 def _status(project: Standins) -> str:
-    how = {"cwd": project.folder, "capture_output": True, "text": True, "check": True}
-    return str(subprocess.run(["git", "status", "--porcelain", "--untracked-files=all"], **how).stdout)  # type: ignore[call-overload]
+    return project.git("status", "--porcelain", "--untracked-files=all")
 
 
 def test_only_what_a_change_concerns_runs(project: Standins, launch: Here) -> None:
     project.edit("a", "other")
     other = project.copy(project.folder.with_name("other"))
-    assert launch(project).stdout.splitlines()[-1] == f"{len(ALL)} stages: 4 ran, {len(ALL) - 4} up to date"
-    assert project.ran() == ["dynamics-a", "measure-a", "report", "train-a"]
+    assert launch(project).stdout.splitlines()[-1] == f"{TOTAL} stages: 5 ran, {TOTAL - 5} up to date"
+    assert project.ran() == ["dynamics-a", "keys", "measure-a", "report", "train-a"]
     assert other.repro().returncode == 0
-    assert _bytes(project, "dvc.lock") == _bytes(other, "dvc.lock")
     assert project.results() == other.results()
     assert runs_nothing(project)
 
@@ -98,80 +87,85 @@ def test_without_a_change_nothing_runs_and_no_cluster_starts(
 ) -> None:
     project.edit("a", "other")
     project.edit("a", "a")
-    monkeypatch.setattr(standin_project, "direct", None)
-    assert launch(project).stdout == f"{len(ALL)} stages: 0 ran, {len(ALL)} up to date\n"
+    monkeypatch.setattr(standin_ray, "direct", None)
+    assert launch(project).stdout == f"{TOTAL} stages: 0 ran, {TOTAL} up to date\n"
     assert project.ran() == []
 
 
-def test_what_dvc_has_a_run_of_is_taken_from_its_cache(project: Standins, launch: Here) -> None:
-    """As `dvc repro` does it: all that `prepare` writes is cached; of the others something is not."""
-    before = project.results()
-    (project.folder / "raw.txt").write_text("other")
+def test_a_comment_and_a_docstring_make_no_cell_stale(project: Standins, launch: Here) -> None:
+    project.edit("a", "a", comment="Said better.")
     assert launch(project).returncode == 0
-    assert project.ran() == ALL
-    (project.folder / "raw.txt").write_text("raw")
-    other = project.copy(project.folder.with_name("other"))
-    done = launch(project)
-    assert f"{len(ALL) - 1} ran, 1 had ended before, 0 up to date" in done.stdout
-    assert other.repro().returncode == 0
-    assert project.ran() == other.ran() == [name for name in ALL if name != "prepare"]
-    assert project.results() == other.results() == before
-
-
-def test_targets_and_what_they_depend_on(fresh: Standins, tmp_path: Path, launch: Here) -> None:
-    project = fresh.copy(tmp_path / "project")
-    assert launch(project, "dynamics@a", "train@b").returncode == 0
-    assert project.ran() == ["dynamics-a", "prepare", "train-a", "train-b"]
-    assert project.repro("dynamics@a", "train@b").returncode == 0
-    assert project.ran() == []
-    assert launch(project).returncode == 0
+    assert project.ran() == ["keys"]
     assert runs_nothing(project)
 
 
+def test_targets_and_what_they_depend_on(fresh: Standins, launch: Here) -> None:
+    targets = ("pipelines/a/dvc.yaml", stage("b"))
+    assert launch(fresh, *targets).returncode == 0
+    assert fresh.ran() == [name for name in OF_CELLS if name[-1] in "ab"]
+    assert fresh.repro(*targets).returncode == 0
+    assert fresh.ran() == []
+    assert launch(fresh).returncode == 0
+    assert fresh.ran() == ["dynamics-c", "measure-c", "report", "train-c"]
+    assert runs_nothing(fresh)
+
+
 def test_a_failing_cell_is_named_and_the_next_launch_runs_it_alone(
-    project: Standins, reproduced: Standins, launch: Here
+    fresh: Standins, project: Standins, launch: Here
 ) -> None:
-    whole = _everything_anew(project)
-    behaviour = project.behave("train-b", "exit")
+    behaviour = fresh.behave("train-b", "exit")
+    done = launch(fresh)
+    assert done.returncode == 1
+    log = ".launch/logs/train@smoke-advection-b.log"
+    assert lines(done.stderr) == [
+        f"{job('train-b')}: exit status 1; log: train-b starts | it went wrong ({log})",
+        f"{job('dynamics-b')}: needs {job('train-b')}",
+    ]
+    assert (fresh.folder / log).read_text() == "train-b starts\nit went wrong\n"
+    assert f"{len(ALL) - 2} ran, 2 failed, 2 up to date" in done.stdout
+    assert "report" in fresh.ran()  # it shows what there is
+    assert fresh.recorded() == {"keys", PREPARE, "a", "c", "report@smoke"}
+    behaviour.unlink()
+    assert launch(fresh).returncode == 0
+    assert fresh.ran() == ["dynamics-b", "report", "train-b"]
+    assert fresh.results() == project.results()
+
+
+def test_without_data_no_cell_runs_and_each_is_named(project: Standins, launch: Here) -> None:
+    """A dataset that cannot be prepared: here, of a size that it refuses."""
+    whole = project.results()
+    data = project.params["profiles"]["smoke"]["advection"]["data"]
+    data["side"] = -1
+    project.save()
     done = launch(project)
     assert done.returncode == 1
-    said = lines(done.stderr)
-    assert "train@b: exit status 1; log: train-b starts | it went wrong (.launch/logs/train@b.log)" in said
-    assert "dynamics@b: needs train@b" in said
-    assert len(said) == 2
-    assert (project.folder / ".launch/logs/train@b.log").read_text() == "train-b starts\nit went wrong\n"
-    assert f"{len(ALL) - 2} ran, 2 failed, 0 up to date" in done.stdout
-    assert "report" in project.ran()  # it shows what there is
-    behaviour.unlink()
+    first, *others = lines(done.stderr)
+    assert first.startswith(f"{PREPARE}: exit status 1; log: prepare starts | error: ")
+    assert others == [f"{stage(cell)}: needs {PREPARE}" for cell in CELLS]
+    failed = 1 + len(OF_CELLS)
+    assert f"{TOTAL} stages: 2 ran, {failed} failed, 0 up to date" in done.stdout
+    assert project.ran() == ["keys", "prepare", "report"]
+    data["side"] = 16
+    project.save()
     assert launch(project).returncode == 0
-    assert project.ran() == ["dynamics-b", "report", "train-b"]
-    assert whole() == project.results()
-
-
-def _everything_anew(project: Standins) -> Callable[[], dict[str, bytes]]:
-    """Makes all of the project stale; gives what `dvc repro` would make of it."""
-    (project.folder / "raw.txt").write_text("anew")
-    other = project.copy(project.folder.with_name("undisturbed"))
-
-    def results() -> dict[str, bytes]:
-        assert other.repro().returncode == 0
-        return other.results()
-
-    return results
+    assert project.ran() == ["keys", "report"]
+    assert project.results() == whole
 
 
 def test_a_frozen_stage_is_left_alone(project: Standins, launch: Here) -> None:
-    project.stages["measure"]["frozen"] = True
+    project.stages["prepare"]["frozen"] = True
+    project.params["profiles"]["smoke"]["advection"]["data"]["side"] = 8
     project.save()
-    project.edit("a", "other")
+    other = project.copy(project.folder.with_name("other"))
     assert launch(project).returncode == 0
-    assert project.ran() == ["dynamics-a", "report", "train-a"]
-    assert project.repro().returncode == 0
-    assert project.ran() == []
+    assert other.repro().returncode == 0
+    assert project.ran() == other.ran() == ["keys", "report"]
+    assert project.results() == other.results()
 
 
 def test_stages_of_one_wave_wait_for_each_other(project: Standins, launch: Here) -> None:
     """Stages of one's own come last, and in their order."""
+    (project.folder / "raw.txt").write_text("raw")
     for name, reads in (("last", "second.txt"), ("second", "first.txt"), ("first", "raw.txt")):
         project.stages[name] = {
             "cmd": f"python -m standin {name} --reads {reads} --writes {name}.txt",
@@ -181,61 +175,52 @@ def test_stages_of_one_wave_wait_for_each_other(project: Standins, launch: Here)
     project.save()
     other = project.copy(project.folder.with_name("other"))
     assert launch(project).returncode == 0
+    assert project.ran() == ["first", "last", "second"]
     assert other.repro().returncode == 0
-    assert _bytes(project, "last.txt") == _bytes(other, "last.txt")
-    assert _bytes(project, "dvc.lock") == _bytes(other, "dvc.lock")
+    assert (project.folder / "last.txt").read_bytes() == (other.folder / "last.txt").read_bytes()
+    assert project.results() == other.results()
     (project.folder / "raw.txt").write_text("other")
     assert launch(project).returncode == 0
     assert runs_nothing(project)
 
 
-def test_what_was_changed_while_it_ran_is_not_recorded(project: Standins, launch: Here) -> None:
-    """Not even when the change is taken back, for nobody knows what the cell has read."""
-    project.edit("a", "other")
-    project.behave("train-a", "edit")
-    before = (project.folder / "dvc.lock").read_bytes()
-    done = launch(project, "train@a")
-    assert done.returncode == 1
-    assert lines(done.stderr)[0].startswith("train@a: in/a.txt was changed while it ran; launch again")
-    assert (project.folder / "dvc.lock").read_bytes() == before
-    project.edit("a", "other")
-    (project.folder / "behave/train-a").unlink()
-    project.ran()
-    assert launch(project, "train@a").returncode == 0
-    assert project.ran() == ["train-a"]
-    assert runs_nothing_of(project, "train@a")
-
-
-def runs_nothing_of(project: Standins, target: str) -> bool:
-    assert project.repro(target).returncode == 0
-    return project.ran() == []
-
-
-def test_measuring_is_alone_and_training_is_not(fresh: Standins, tmp_path: Path, launch: Here, head: str) -> None:
-    project = fresh.copy(tmp_path / "project")
-    project.stages["measure"]["cmd"] += " --seconds 0.3"
+def test_a_stage_that_does_not_write_what_it_says(project: Standins, launch: Here) -> None:
+    project.stages["own"] = {"cmd": "python -m standin own", "outs": ["own.txt"]}
+    project.stages["next"] = {"cmd": "python -m standin next --writes next.txt", "deps": ["own.txt"]}
     project.save()
-    project.behave("train-a", "meet train-b")
-    project.behave("train-b", "meet train-a")
-    done = launch(project, "--address", head)
+    done = launch(project)
+    assert done.returncode == 1
+    refused, waits = lines(done.stderr)
+    assert refused.startswith("own: ")
+    assert "own.txt" in refused
+    assert waits == "next: needs own.txt, which is not there"
+    assert done.stdout.splitlines()[-1] == f"{TOTAL + 2} stages: 1 ran, 1 failed, {TOTAL} up to date; 1 not recorded"
+
+
+def test_cells_run_two_at_once_and_measure_alone(fresh: Standins, launch: Here, head: str) -> None:
+    """On a cluster of two cores, whatever this machine has: train-a and train-b each wait for the other."""
+    fresh.behave("train-a", "meet train-b")
+    fresh.behave("train-b", "meet train-a")
+    for cell in CELLS:
+        fresh.behave(f"measure-{cell}", "slow 0.3")
+    done = launch(fresh, "--address", head)
     assert done.returncode == 0, done.stderr
     assert "2 cells at once on 1 node" in done.stdout
-    times = project.times()
+    times = fresh.times()
     assert sorted(times) == ALL
 
     def beside(name: str) -> list[str]:
         own = times[name]
         return [n for n, t in times.items() if n != name and t["start"] < own["end"] and own["start"] < t["end"]]
 
-    assert all(beside(f"measure-{n}") == [] for n in CELLS)
+    assert all(beside(f"measure-{cell}") == [] for cell in CELLS)
     assert "train-b" in beside("train-a")
     waves = [
-        [times[name] for name in times if name.startswith(kind)]
-        for kind in ("prepare", "train", "dynamics", "measure", "report")
+        [times[name] for name in times if name.startswith(kind)] for kind in ("train", "dynamics", "measure", "report")
     ]
     for wave, following in pairwise(waves):
         assert max(t["end"] for t in wave) <= min(t["start"] for t in following)
-    assert runs_nothing(project)
+    assert runs_nothing(fresh)
 
 
 class FakeRay:
@@ -287,7 +272,7 @@ def test_an_address_that_does_not_answer(project: Standins, launch: Here, addres
 
 
 def test_a_target_that_is_not_there(project: Standins, launch: Here) -> None:
-    one_line_error(launch(project, "train@nobody"), "train@nobody")
+    one_line_error(launch(project, "report@nobody"), "report@nobody")
     one_line_error(launch(project, "pipelines/none/dvc.yaml"), "pipelines/none/dvc.yaml")
 
 
@@ -302,12 +287,13 @@ def test_pipelines_that_do_not_follow_params_yaml(project: Standins, launch: Her
 
 
 def test_a_command_of_another_kind_is_left_to_dvc(project: Standins, launch: Here) -> None:
-    project.stages["report"]["cmd"] = "echo shown > reports/index.txt"
+    project.stages["report"]["cmd"] = "echo shown > reports/smoke/index.txt"
     project.save()
     done = launch(project)
     assert done.returncode == 1
     assert lines(done.stderr) == [
-        "report: 'echo shown > reports/index.txt': wanted `python -m MODULE ...`; run such a stage with `dvc repro`"
+        "report@smoke: 'echo shown > reports/smoke/index.txt': wanted `python -m MODULE ...`; "
+        "run such a stage with `dvc repro`"
     ]
 
 
@@ -338,20 +324,21 @@ def test_limits_that_are_none(options: list[str], capsys: pytest.CaptureFixture[
 
 
 def test_without_ray(fresh: Standins, tmp_path: Path) -> None:
-    project = fresh.copy(tmp_path / "project")
-    done = project.launch(**without(tmp_path / "refuses", "ray"))
+    done = fresh.launch(**without(tmp_path / "refuses", "ray"))
     one_line_error(done, "launching needs Ray", "pip install -c constraints.txt ray")
-    assert project.ran() == []
+    assert fresh.ran() == []
 
 
 def test_a_module_that_cannot_be_imported_fails_its_cells(project: Standins, launch: Here) -> None:
     """What it says is in the log, and nothing is recorded of a neuron that could not help it."""
-    (project.folder / "standin.py").write_text("raise RuntimeError('a slip')\n")
+    (project.folder / "benchmarks/train.py").write_text("raise RuntimeError('a slip')\n")
     project.edit("a", "other")
-    done = launch(project, "train@a")
+    before = project.results()["pipelines/a/dvc.lock"]
+    done = launch(project, "pipelines/a/dvc.yaml")
     assert done.returncode == 1
-    assert "train@a: exit status 1" in done.stderr
+    assert "train@smoke-advection-a: exit status 1" in done.stderr
     assert "RuntimeError: a slip" in done.stderr
+    assert project.results()["pipelines/a/dvc.lock"] == before
 
 
 def test_answers_that_come_at_once(tmp_path: Path) -> None:
@@ -375,13 +362,15 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
     assert len(tail(log)) <= 600
 
 
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("report", "report"),
-        ("train@quick-lif", "train@quick-lif"),
-        ("pipelines/events/dvc.yaml:train@quick-lif", "train@events-quick-lif"),
-    ],
-)
-def test_the_files_of_a_job(name: str, file: str) -> None:
-    assert Job(name, "", "", "").file_name == file
+def test_the_file_of_a_log() -> None:
+    assert Job("train@smoke-advection-a", "", "").file_name == "train@smoke-advection-a"
+    assert Job("pipelines/own/dvc.yaml:mine", "", "").file_name == "pipelines_own_dvc.yaml:mine"
+
+
+def test_a_stage_that_checks_no_key_has_its_code_imported_anew(project: Standins) -> None:
+    """Else one process would run the code from before an edit, and write the key of that from after it."""
+    for text in ("before", "after"):
+        (project.folder / "saying.py").write_text(f"print('{text}')\n")
+        done = watching.run(Job("say", "say", "python -m saying"), project.folder, Limits(), project.folder / ".launch")
+        assert done.how == "done"
+        assert (project.folder / ".launch/logs/say.log").read_text() == f"{text}\n"

@@ -1,4 +1,4 @@
-"""What the settings ask of a machine that it does not have, and what is written down of one."""
+"""What is written down of a machine, and the warning of more workers than it has cores."""
 
 import json
 import os
@@ -14,25 +14,8 @@ import pytest
 import torch
 
 from benchmarks import machine
-from benchmarks.settings import SettingsError
 
 CUDA = torch.device("cuda")
-
-
-@pytest.mark.parametrize(("supported", "precision", "refused"), [(False, "bfloat16", True), (True, "bfloat16", False)])
-def test_a_precision_that_the_gpu_lacks_is_refused(
-    supported: bool, precision: str, refused: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported or including_emulation)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old GPU")
-    machine.check_precision(CUDA, "float32")
-    machine.check_precision(torch.device("cpu"), precision)
-    if not refused:
-        machine.check_precision(CUDA, precision)
-        return
-    with pytest.raises(SettingsError, match=r"bfloat16 found, Old GPU .*float32") as error:
-        machine.check_precision(CUDA, precision)
-    assert len(str(error.value).splitlines()) == 1
 
 
 def test_more_workers_than_cores_are_said_in_one_line(
@@ -45,16 +28,6 @@ def test_more_workers_than_cores_are_said_in_one_line(
     machine.warn_of_workers(8)
     said = "training.workers: 8 found, 2 cores here; seeds will wait for each other; set it to 2 or less\n"
     assert capsys.readouterr() == ("", said)
-
-
-def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert machine.settle("auto") == machine.settle("cpu") == torch.device("cpu")
-    with pytest.raises(OSError, match=r"device cuda: no GPU found; set `device: auto` or `cpu`"):
-        machine.settle("cuda")
-
-
-# --- what is written down ---------------------------------------------------------------------------------------------
 
 
 def said_by(*command: str, cwd: Path | None = None) -> str:
@@ -133,21 +106,6 @@ def test_a_machine_without_nvidia_s_library_has_an_unknown_driver(monkeypatch: p
     assert machine._driver() == "unknown"
 
 
-@pytest.mark.parametrize("there", [(), ("b",), ("b", "a", "c-d")])
-def test_the_digest_of_the_lock_files_is_that_of_their_bytes_in_order(tmp_path: Path, there: tuple[str, ...]) -> None:
-    assert machine.locks(tmp_path) is None
-    (tmp_path / "dvc.lock").write_text("schema: '2.0'\n")
-    for dataset in there:
-        (tmp_path / "pipelines" / dataset).mkdir(parents=True)
-        (tmp_path / "pipelines" / dataset / "dvc.lock").write_text(f"stages: {dataset}\n")
-    (tmp_path / "pipelines" / "no_lock").mkdir(parents=True)
-    files = "dvc.lock pipelines/*/dvc.lock" if there else "dvc.lock"
-    wanted = said_by("bash", "-c", f"LC_ALL=C; cat {files} | sha256sum", cwd=tmp_path).split()[0]
-    assert machine.locks(tmp_path) == wanted
-    (tmp_path / "dvc.lock").write_text("schema: '2.1'\n")
-    assert machine.locks(tmp_path) != wanted
-
-
 def test_the_revision_says_whether_the_code_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -166,7 +124,7 @@ def test_the_revision_says_whether_the_code_was_changed(tmp_path: Path, monkeypa
 
 
 NEW: dict[str, Any] = {
-    "device": "CPU", "versions": {"torch": "2"}, "revision": "a", "memory_gib": 8, "release": "6.1", "locks": "1",
+    "device": "CPU", "versions": {"torch": "2"}, "revision": "a", "memory_gib": 8, "release": "6.1",
     "determinism": {"cudnn_benchmark": False, "PYTHONHASHSEED": None},
 }  # fmt: skip
 OLD = {part: NEW[part] for part in ("device", "versions", "revision")}
@@ -175,9 +133,9 @@ OLD = {part: NEW[part] for part in ("device", "versions", "revision")}
 def test_files_are_compared_in_what_both_say() -> None:
     assert machine.comparable(OLD, NEW) == (OLD, OLD)
     assert machine.comparable(NEW, OLD) == (OLD, OLD)
-    other = {**NEW, "locks": "2", "memory_gib": 16, "determinism": {"cudnn_benchmark": True}}
+    other = {**NEW, "memory_gib": 16, "determinism": {"cudnn_benchmark": True}}
     one, two = machine.comparable(NEW, other)
-    assert one == {part: said for part, said in NEW.items() if part != "locks"}
+    assert one == NEW
     assert {part for part in one if one[part] != two[part]} == {"memory_gib", "determinism"}
 
 

@@ -11,14 +11,24 @@ import torch
 from conftest import in_memory
 from torch import nn
 
-from benchmarks import measure, samples
-from benchmarks.files import FORMAT, ResultsError, read_json, replacing, rounded, write_json
+from benchmarks import costs, samples
+from benchmarks.cell import Cell, hashed
+from benchmarks.files import FORMAT, ResultsError, read_json, replacing, write_json
 from benchmarks.report import collect
+from benchmarks.rounding import rounded
 
 
-def rows_of(cost: dict[str, Any], folder: Path) -> dict[str, float]:
-    write_json(folder / "cost.json", cost)
-    return {row["metric"]: row["value"] for row in collect._cost(folder, "own")}
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder as the root of a project."""
+    monkeypatch.chdir(tmp_path)
+
+
+def rows_of(cost: dict[str, Any]) -> dict[str, float]:
+    settings: Any = None  # a result is read without them
+    cell, inputs = Cell("smoke", "moving_mnist", "own", {}, settings), {"neuron": "own", "neuron.params": "{}"}
+    write_json(cell.results / "cost.json", {"key": hashed(inputs), "inputs": inputs, **cost})
+    return {row["metric"]: row["value"] for row in collect._cost(cell, "own")}
 
 
 COST: dict[str, Any] = {
@@ -31,8 +41,9 @@ COST: dict[str, Any] = {
 }
 
 
-def test_every_cost_becomes_a_metric_of_its_own(tmp_path: Path) -> None:
-    assert rows_of(COST, tmp_path) == pytest.approx(
+@pytest.mark.usefixtures("elsewhere")
+def test_every_cost_becomes_a_metric_of_its_own() -> None:
+    assert rows_of(COST) == pytest.approx(
         {
             "train_step_ms": 250.0,
             "train_step_iqr_ms": 100.0,
@@ -49,16 +60,17 @@ def test_every_cost_becomes_a_metric_of_its_own(tmp_path: Path) -> None:
     )
 
 
-def test_what_no_machine_counted_is_absent(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("elsewhere")
+def test_what_no_machine_counted_is_absent() -> None:
     without = {name: value for name, value in COST.items() if name != "joules"}
-    assert not [name for name in rows_of(without, tmp_path) if "joules" in name]
+    assert not [name for name in rows_of(without) if "joules" in name]
 
 
 def test_the_update_is_that_of_the_optimizer_of_the_training(generator: torch.Generator) -> None:
     """Bit for bit, a parameter without a gradient included."""
     start = [torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2,))]
     ours, theirs = ([nn.Parameter(value.clone()) for value in start] for _ in range(2))
-    own, reference = measure.Adam(ours, 0.1), torch.optim.Adam(theirs, lr=0.1)
+    own, reference = costs.Adam(ours, 0.1), torch.optim.Adam(theirs, lr=0.1)
     for _ in range(4):
         for mine, other in zip(ours[:2], theirs[:2], strict=True):
             mine.grad = torch.randn(mine.shape, generator=generator)
@@ -72,7 +84,7 @@ def test_the_update_is_that_of_the_optimizer_of_the_training(generator: torch.Ge
 
 def test_rates_are_those_of_the_batch() -> None:
     """A batch of 8 sequences of 10 frames, 4 of them observed, in half a second: 16 sequences, 96 new frames."""
-    workload = measure.Workload.__new__(measure.Workload)
+    workload = costs.Workload.__new__(costs.Workload)
     workload.frames, workload.observed = torch.zeros(8, 10, 1, 2, 2), 4
     found = workload.throughput({"train_step": {"median": 1.0}, "inference": {"median": 0.5}})
     assert found["inference"] == {"sequences_per_second": 16.0, "predicted_frames_per_second": 96.0}
@@ -80,10 +92,10 @@ def test_rates_are_those_of_the_batch() -> None:
 
 
 def test_inference_is_timed_in_evaluation_mode_and_training_in_training_mode() -> None:
-    workload = measure.Workload.__new__(measure.Workload)
+    workload = costs.Workload.__new__(costs.Workload)
     workload.network = nn.Dropout()  # type: ignore[assignment]
     modes = []
-    for what in (*measure.WHAT, "train_step"):
+    for what in (*costs.WHAT, "train_step"):
         workload.call(what)
         modes.append(workload.network.training)
     assert modes == [True, False, False, True]
@@ -92,7 +104,7 @@ def test_inference_is_timed_in_evaluation_mode_and_training_in_training_mode() -
 def test_builds_are_timed_in_turn_after_a_first_call_of_each() -> None:
     called = []
     workloads: list[Any] = [SimpleNamespace(call=lambda what, i=i: lambda: called.append((what, i))) for i in range(3)]
-    call = measure.in_rotation(workloads, "inference")
+    call = costs.in_rotation(workloads, "inference")
     assert called == [("inference", i) for i in (0, 1, 2)]
     for _ in range(4):
         call()

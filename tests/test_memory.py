@@ -176,7 +176,7 @@ def test_the_peak_of_a_gpu_is_its_allocators(monkeypatch: pytest.MonkeyPatch) ->
 def test_nothing_dear_is_imported_before_the_peak_is_read() -> None:
     """The optimizer's class would import torch's compiler; pandas is not needed either."""
     code = (
-        "import sys, torch, benchmarks.measure as m\n"
+        "import sys, torch, benchmarks.costs as m\n"
         "p = torch.nn.Parameter(torch.ones(3)); p.grad = torch.ones(3); m.Adam([p], 0.1).step()\n"
         "print([name for name in ('pandas', 'torch._dynamo', 'matplotlib') if name in sys.modules])"
     )

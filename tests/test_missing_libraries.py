@@ -55,7 +55,8 @@ def test_no_stage_stops(bare: Bare) -> None:
 
 def test_their_neurons_are_unsupported_and_the_reason_is_the_library(bare: Bare) -> None:
     trained = bare.result("smoke/moving_mnist/norse_lif/accuracy.json")
-    assert trained["seeds"] == [{"seed": 0, "status": "unsupported", "reason": REASON}]
+    ended = {"seed": 0, "status": "unsupported", "reason": REASON, "key": trained["key"]}
+    assert trained["seeds"] == [ended]
     measured = bare.result("smoke/moving_mnist/norse_lif/cost.json")
     assert (measured["status"], measured["reason"]) == ("unsupported", REASON)
     (other,) = bare.result("smoke/moving_mnist/snntorch_leaky/accuracy.json")["seeds"]

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import neurons
-from benchmarks import parity, stability, train
+from benchmarks import parity, settings, stability, train
 
 ROOT = Path(__file__).parents[1]
 DVC = (sys.executable, "-m", "dvc")
@@ -68,7 +68,8 @@ class Clone:
         assert set(FEW) <= set(lines)
         few = "".join(f"  {name}: {lines[name]}\n" for name in FEW)
         text = re.sub(r"^neurons:\n(  .*\n)+", f"neurons:\n{few}", text, flags=re.MULTILINE)
-        text = re.sub(r"^more_neurons:\n(  .*\n)+", "more_neurons: {}\n", text, flags=re.MULTILINE)
+        text = re.sub(r"^(more_\w+):\n(  .*\n)+", r"\1: {}\n", text, flags=re.MULTILINE)
+        text = re.sub(r"^controls: .*$", "controls: []", text, flags=re.MULTILINE)
         text = re.sub(r"^datasets: .*$", "datasets: [moving_mnist]", text, flags=re.MULTILINE)
         self.change("params.yaml", r"^profile: \w+", "profile: smoke", text)
         subprocess.run([sys.executable, "-m", "benchmarks.pipelines"], cwd=folder, check=True)
@@ -157,7 +158,7 @@ def test_a_cell_is_a_line_of_neurons_on_a_dataset(clone: Clone) -> None:
         wanted |= {
             f"{where}:{stage}@{profile}-{neuron}"
             for stage in ("train", "measure", "dynamics")
-            for neuron in params["neurons"]
+            for neuron in settings.load(clone.folder / "params.yaml").neurons
         }
         wanted |= {f"{where}:prepare@{profile}"}
     assert set(clone.dvc("stage", "list", "--all", "--name-only").split()) == wanted

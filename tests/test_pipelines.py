@@ -43,8 +43,8 @@ def test_a_file_for_each_dataset_and_none_for_others(loaded: Settings) -> None:
 
 def test_lines_of_one_profile_stand_beside_those_of_all(loaded: Settings) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params |= {"datasets": ["moving_mnist"], "neurons": {"lif": {}, "stc_lif": {}}}
-    params["more_neurons"] = {"standard": {"stc_glif": {}, "glif-wide": {"as_wide_as": "stc_glif"}}}
+    params |= {"datasets": ["moving_mnist"], "neurons": {"lif": {}, "stc_lif": {}, "glif": {}}, "controls": ["lif"]}
+    params |= {"more_neurons": {"standard": {"stc_glif": {}}}, "more_controls": {"standard": ["glif"]}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     cells = {}
     for profile in ("quick", "standard"):
@@ -53,8 +53,9 @@ def test_lines_of_one_profile_stand_beside_those_of_all(loaded: Settings) -> Non
         stages = DvcRepo.init(no_scm=True, force=True).index.stages
         cells[profile] = {stage.name.partition("@")[2] for stage in stages if stage.name.startswith("train@")}
         assert cells[profile] == {f"{profile}-{line}" for line in settings.load().neurons}
-    assert cells["quick"] == {"quick-lif", "quick-stc_lif"}
-    assert cells["standard"] == {f"standard-{line}" for line in ("lif", "stc_lif", "stc_glif", "glif-wide")}
+    everywhere = ("lif", "stc_lif", "glif", "lif-wide")
+    assert cells["quick"] == {f"quick-{entry}" for entry in everywhere}
+    assert cells["standard"] == {f"standard-{entry}" for entry in (*everywhere, "stc_glif", "glif-wide")}
     with pytest.raises(SettingsError, match="unknown neuron"):
         settings.load(profile="quick").neuron("stc_glif")
 

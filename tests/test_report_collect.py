@@ -1,18 +1,21 @@
-"""The tidy table and what beside it says where the numbers were made, from made-up results whose truth is known."""
+"""The tidy table, what it says of cells that lack something or that nothing vouches for, and what is made of it."""
 
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from example_results import DATASETS, GPU, PROFILE, diverged, edit, elsewhere, lock, names, write
+from example_results import DATASETS, PROFILE, diverged, edit, elsewhere, names, params, remade, write
 
 from benchmarks import settings
+from benchmarks.files import ResultsError
 from benchmarks.report import __main__ as stage
-from benchmarks.report import lift, panels, provenance, series
-from benchmarks.report.collect import COLUMNS, ROOT, collect
+from benchmarks.report import lift, panels, series
+from benchmarks.report.collect import COLUMNS, collect
 from benchmarks.report.summary import summarise
 
 MNIST = Path("results") / PROFILE / DATASETS[0]
@@ -33,10 +36,6 @@ def statuses(found: pd.DataFrame, neuron: str, metric: str = "mse") -> set[str]:
     rows = found[(found["neuron"] == neuron) & (found["metric"] == metric)]
     assert len(rows)
     return set(rows["status"])
-
-
-def relock(neurons: int, **changed: str) -> None:
-    lock(Path(), DATASETS[0], names(neurons), {name.replace("__", ":"): content for name, content in changed.items()})
 
 
 def test_every_number_of_the_files_is_in_the_table(folder: Path) -> None:
@@ -61,7 +60,6 @@ def test_every_number_of_the_files_is_in_the_table(folder: Path) -> None:
 def test_the_circuit_on_a_neuron_with_own_weights_is_no_more_ranked_than_it(folder: Path) -> None:
     write(folder, neurons=5, datasets=1, seeds=3)
     edit(MNIST / "lif" / "accuracy.json", lambda content: content.update(group="weighted"))
-    relock(5)
     found = table()
     groups = found.drop_duplicates("neuron").set_index("neuron")["group"]
     assert groups["lif"] == groups["stc_lif"] == "weighted"
@@ -71,144 +69,126 @@ def test_the_circuit_on_a_neuron_with_own_weights_is_no_more_ranked_than_it(fold
     assert [one.twin for one in lift.lifts(found)].count("stc_lif") == 1
 
 
-def test_cells_of_another_device_stand_apart(folder: Path) -> None:
-    write(folder, neurons=5, datasets=1, seeds=3)
-    elsewhere(MNIST / "plif")
-    relock(5)
+# --- cells that lack something ----------------------------------------------------------------------------------------
+
+
+def lacking(neuron: str, seeds: list[int]) -> None:
+    """Takes seeds from a cell, as where training.seeds has grown since."""
+    edit(
+        MNIST / neuron / "accuracy.json",
+        lambda content: content.update(seeds=[one for one in content["seeds"] if one["seed"] not in seeds]),
+    )
+    path = MNIST / neuron / "curves.csv"
+    curves = pd.read_csv(path)
+    curves[~curves["seed"].isin(seeds)].to_csv(path, index=False, na_rep="nan")
+
+
+def test_the_numbers_of_a_cell_that_lacks_seeds_say_so(folder: Path) -> None:
+    write(folder, neurons=4, datasets=1, seeds=3)
+    lacking("plif", [1, 2])
     found = table()
-    why = f"trained on another device: {GPU['device']}; with torch 2.13.0+cu130, the others with 2.13.0+cpu"
-    assert statuses(found, "plif") == {f"apart ({why})"}
-    assert statuses(found, "plif", "mac") == {f"apart ({why})"}  # of the weights that were trained there
-    assert statuses(found, "plif", "train_step_ms") == {"ok"}  # it was measured where the others were
+    assert statuses(found, "plif") == statuses(found, "plif", "validation_mse@400") == {"incomplete (1 of 3 seeds)"}
+    assert statuses(found, "plif", "train_step_ms") == statuses(found, "plif", "mac") == {"ok"}
     assert statuses(found, "lif") == {"ok"}
-    lines = {line.neuron: line for line in summarise(found, DATASETS[0])}
-    assert "mse" not in lines["plif"].entries
-    assert lines["plif"].difference is None
-    assert not lines["plif"].trained
-    assert lines["plif"].status == f"apart ({why})"
-    numbers = found[(found["neuron"] == "plif") & (found["metric"] == "mse")]
-    assert len(numbers) == 3  # they are in the table all the same
-    assert set(numbers["group"]) == {"paper"}
-    (panel,) = provenance.elsewhere(found)
-    ((neuron, reason, shown, n),) = panel.rows
-    assert (neuron, reason, n) == ("plif", why, "3")
-    assert shown.startswith(f"MSE {numbers['value'].mean():.4g} ± {numbers['value'].std(ddof=1):.2g}; MAE ")
+    line = {line.neuron: line for line in summarise(found, DATASETS[0])}["plif"]
+    assert not line.ranked
+    assert line.entries["mse"].n == 1
 
 
-def test_costs_of_another_device_stand_apart_alone(folder: Path) -> None:
-    write(folder, neurons=4, datasets=1, seeds=2)
-    elsewhere(MNIST / "plif", files=["cost.json"], device="NVIDIA Made-up")
-    relock(4)
+def test_more_seeds_than_are_wanted_are_all_shown(folder: Path) -> None:
+    write(folder, neurons=3, datasets=1, seeds=3)
+    params(folder, names(3), DATASETS[:1], seeds=2)
     found = table()
-    assert statuses(found, "plif") == {"ok"}
-    assert statuses(found, "plif", "train_step_ms") == {"apart (measured on another device: NVIDIA Made-up)"}
+    assert set(found["status"]) == {"ok"}
+    assert found.loc[found["metric"] == "mse", "seed"].nunique() == 3
 
 
-def test_the_larger_half_is_the_table_and_of_equal_halves_that_of_lif(folder: Path) -> None:
-    write(folder, neurons=4, datasets=1, seeds=2)
-    for neuron in names(4)[2:]:
-        elsewhere(MNIST / neuron, threads=4)
-    relock(4)
+def test_seeds_of_two_keys_say_so(folder: Path) -> None:
+    write(folder, neurons=3, datasets=1, seeds=3)
+    edit(MNIST / "plif" / "accuracy.json", lambda content: content["seeds"][0].update(key="0123456789abcdef"))
     found = table()
-    assert [statuses(found, name) == {"ok"} for name in names(4)] == [True, True, False, False]
-    elsewhere(MNIST / "stc_lif", threads=4)
-    relock(4)
-    found = table()
-    assert [statuses(found, name) == {"ok"} for name in names(4)] == [False, True, True, True]
-    assert statuses(found, "lif") == {"apart (trained with 1 threads, the others with 4)"}
+    assert statuses(found, "plif") == {"incomplete (seeds of two keys)"}
+    assert not {line.neuron: line for line in summarise(found, DATASETS[0])}["plif"].ranked
 
 
-def test_the_code_is_that_of_the_lock_file_whatever_the_revision(folder: Path) -> None:
-    """DVC keeps a cell whose dependencies did not change, and its run.json the revision that it ran at."""
-    write(folder, neurons=4, datasets=1, seeds=2)
-    edit(MNIST / "plif" / "run.json", lambda content: content.update(revision="abcdef0123+"))
-    relock(4)
-    assert set(table()["status"]) == {"ok"}
-    relock(4, **{"plif__benchmarks/training.py": "changed"})
-    assert statuses(table(), "plif") == {"apart (trained by other code: benchmarks/training.py)"}
-    relock(4, **{f"plif__data/{PROFILE}/{DATASETS[0]}": "changed", "plif__network": "changed"})
-    found = table()
-    assert statuses(found, "plif") == {"apart (trained on other data; with other settings)"}
-    assert statuses(found, "plif", "inference_ms") == {"apart (measured on other data; with other settings)"}
-    relock(4, plif__seeds="changed")  # how many, how many at once: what each gives is the same
-    assert set(table()["status"]) == {"ok"}
+def test_a_cell_that_is_incomplete_and_from_elsewhere_is_from_elsewhere(folder: Path) -> None:
+    """What cannot be compared at all goes before what is not all there."""
+    write(folder, neurons=4, datasets=1, seeds=3)
+    lacking("plif", [2])
+    elsewhere(MNIST / "plif", threads=4)
+    assert statuses(table(), "plif") == {"apart (trained with 4 threads, the others with 1)"}
 
 
-def test_without_a_lock_file_the_revision_is_the_code(folder: Path) -> None:
-    write(folder, neurons=4, datasets=1, seeds=2, locks=False)
-    assert set(table()["status"]) == {"ok"}
-    edit(MNIST / "plif" / "run.json", lambda content: content.update(revision="abcdef0123"))
-    assert statuses(table(), "plif") == {"apart (trained at revision abcdef0123)"}
+def test_a_seed_that_diverged_in_an_incomplete_cell_stays_diverged(folder: Path) -> None:
+    write(folder, neurons=3, datasets=1, seeds=3)
+    diverged(MNIST / "plif", [0], "loss inf at step 3")
+    lacking("plif", [2])
+    own = table().query("neuron == 'plif' and metric not in ['mac']")
+    assert set(own[own["seed"] == 0].query("metric.isna()")["status"]) == {"diverged (loss inf at step 3)"}
+    assert set(own[own["seed"] == 1]["status"]) == {"incomplete (2 of 3 seeds)"}
 
 
-def test_a_cell_that_the_lock_file_does_not_know(folder: Path) -> None:
-    """At the revision of a cell that the file knows its code is that one's; a changed tree proves nothing."""
-    write(folder, neurons=4, datasets=1, seeds=2)
-    relock(3)
-    assert set(table()["status"]) == {"ok"}
-    for neuron in names(4):
-        edit(MNIST / neuron / "run.json", lambda content: content.update(revision="0123456789+"))
-    relock(3)
-    assert statuses(table(), names(4)[3]) == {"apart (trained at revision 0123456789+)"}
-    edit(MNIST / "plif" / "accuracy.json", lambda content: content["seeds"][0].update(best_step=300))
-    assert statuses(table(), "plif") == {"apart (trained at revision 0123456789+)"}  # another result than the file saw
+# --- results that nothing vouches for ---------------------------------------------------------------------------------
+
+UNKEYED = "no key found in it, so nothing says what made it; remove it and run `dvc repro`"
 
 
-def test_one_table_a_dataset(folder: Path) -> None:
-    """Each dataset's cells are compared with one another only."""
-    write(folder, neurons=3, datasets=2, seeds=2, locks=False)
-    for neuron in names(3):
-        elsewhere(ROOT / PROFILE / DATASETS[1] / neuron, files=["run.json", "cost.json"])
-    assert set(table()["status"]) == {"ok"}
+def change(name: str, how: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
+    return lambda: edit(MNIST / "plif" / name, how)
 
 
-def test_the_environment_panel_counts_cells(folder: Path) -> None:
-    write(folder, neurons=4, datasets=2, seeds=1)
-    elsewhere(MNIST / "plif")
-    edit(MNIST / "lif" / "run.json", lambda content: content.update(revision="abcdef0123"))
-    shutil.copytree(MNIST / "lif", MNIST / "gone_neuron")
-    for dataset in DATASETS[:2]:
-        lock(Path(), dataset, names(4))
-    panel = provenance.environment(settings.load(), PROFILE, ROOT, table())
-    rows = [dict(zip(panel.headings, row, strict=True)) for row in panel.rows]
-    assert [row["Device"] for row in rows] == ["CPU (made up)", GPU["device"]]
-    assert [row["Cells trained"] for row in rows] == ["7: abcdef0123 (1), 0123456789 (6)", "1 at 0123456789 (1)"]
-    assert [row["Cells measured"] for row in rows] == ["8 at 0123456789 (8)", "0"]
-    assert rows[0]["Versions"] == "torch 2.13.0+cpu, numpy 2.4.6, dvc 3.67.1"
-    notes = " ".join(panel.notes)
-    assert f"plif on {DATASETS[0]}: apart (trained on another device" in notes
-    assert f"Left out, for params.yaml does not list them: {DATASETS[0]}/gone_neuron." in notes
-    assert "gone_neuron" not in set(table()["neuron"])
+def retrained() -> None:
+    """Training was run again with other settings, the look at the trained network was not."""
+    remade(MNIST / "plif", {"training.steps": "800"}, ["train"])
 
 
-def test_the_environment_panel_is_not_split_by_lock_files(folder: Path) -> None:
-    """Files of 0.5 say nothing of memory and switches; a lock file moves on from cell to cell."""
-    write(folder, neurons=4, datasets=1, seeds=1)
-    switches = {"deterministic_algorithms": True, "cudnn_benchmark": False, "PYTHONHASHSEED": None}
-    gpu = {"driver": "575.1", "cuda": "13.0", "cudnn": 91002, "gpu_memory_gib": 80}
-    newer = {"memory_gib": 24, "release": "6.1.0", "gpu": gpu}
-    newer["determinism"] = {**switches, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    for count, neuron in enumerate(names(4)[1:]):
-        for name in ("run.json", "cost.json"):
-            elsewhere(MNIST / neuron, [name], **newer, locks=f"{count}")
-    panel = provenance.environment(settings.load(), PROFILE, ROOT, table())
-    rows = [dict(zip(panel.headings, row, strict=True)) for row in panel.rows]
-    shown = ("Memory", "System", "GPU software", "Determinism", "Cells trained")
-    assert [tuple(row[what] for what in shown) for row in rows] == [
-        ("not said", "Linux", "–", "not said", "1 at 0123456789 (1)"),
-        (
-            "24 GiB",
-            "Linux 6.1.0",
-            "driver 575.1, CUDA 13.0, cuDNN 91002",
-            "deterministic algorithms, CUBLAS_WORKSPACE_CONFIG=:4096:8",
-            "3 at 0123456789 (3)",
-        ),
-    ]
-    assert "pipelines/*/dvc.lock): 3 states" in panel.notes[-1]
-    for neuron in names(4)[1:]:
-        elsewhere(MNIST / neuron, ["run.json", "cost.json"], locks="abc", determinism=switches | {"cudnn": False})
-    panel = provenance.environment(settings.load(), PROFILE, ROOT, table())
-    assert panel.notes[-1].endswith("dvc.lock): abc.")
+def copied() -> None:
+    """The results of another neuron, sound in themselves."""
+    shutil.copyfile(MNIST / "lif" / "accuracy.json", MNIST / "plif" / "accuracy.json")
+
+
+def with_other_arguments() -> None:
+    remade(MNIST / "plif", {"neuron.params": '{"reset": "soft"}'})
+
+
+FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {  # what is done, the file that is named, what is said of it
+    "no key": (change("accuracy.json", lambda content: content.pop("key")), "accuracy.json", UNKEYED),
+    "no inputs": (change("cost.json", lambda content: content.pop("inputs")), "cost.json", UNKEYED),
+    "a key of another kind": (change("dynamics.json", lambda content: content.update(key=7)), "dynamics.json", UNKEYED),
+    "inputs that do not make the key": (
+        change("accuracy.json", lambda content: content["inputs"].update({"training.steps": "800"})),
+        "accuracy.json",
+        "its inputs make ",
+    ),
+    "a seed without a key": (
+        change("accuracy.json", lambda content: content["seeds"][1].pop("key")),
+        "accuracy.json",
+        "'key' missing",
+    ),
+    "another training": (retrained, "dynamics.json", "of another training than accuracy.json; run `dvc repro`"),
+    "another neuron": (copied, "accuracy.json", "of lif {}, wanted plif {}; remove it and run `dvc repro`"),
+    "other arguments": (with_other_arguments, "accuracy.json", 'of plif {"reset": "soft"}, wanted plif {}; remove it'),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_result_that_nothing_vouches_for_is_an_error_or_a_row(folder: Path, fault: str) -> None:
+    write(folder, neurons=3, datasets=1, seeds=2)
+    spoil, name, says = FAULTS[fault]
+    spoil()
+    with pytest.raises(ResultsError) as error:
+        table()
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"{MNIST / 'plif' / name}: ")
+    assert says in line
+    found = collect(settings.load(), PROFILE, keep_going=True)
+    assert f"failed ({line})" in set(found.loc[found["neuron"] == "plif", "status"])
+    assert set(found.loc[found["neuron"] != "plif", "status"]) == {"ok"}
+    numbers = {"accuracy.json": "mse", "cost.json": "train_step_ms", "dynamics.json": "mac"}[name]
+    assert not len(found[(found["neuron"] == "plif") & (found["metric"] == numbers)])
+
+
+# --- what is made of the table ----------------------------------------------------------------------------------------
 
 
 def scored(folder: Path, errors: dict[str, list[float]]) -> pd.DataFrame:
@@ -262,7 +242,7 @@ def test_metrics_and_curves_are_means_over_seeds(folder: Path) -> None:
     assert json.loads(series.metrics(found))[DATASETS[0]]["lif"]["mse"] == 11.0
     infinite = pd.concat([found, found[found["metric"] == "psnr"].assign(value=math.inf)])
     assert "psnr" not in json.loads(series.metrics(infinite))[DATASETS[0]]["plif"]  # JSON has no number for it
-    curves = series.curves(found, DATASETS[0])[f"learning-{DATASETS[0]}.csv"].splitlines()
+    curves = series.curves(found, DATASETS[0])["learning"].splitlines()
     assert curves[0] == "step,lif,plif"
     assert [line.split(",")[0] for line in curves[1:]] == ["100", "200", "300", "400"]
     files = pd.concat(pd.read_csv(MNIST / name / "curves.csv").assign(neuron=name) for name in ("lif", "plif"))
@@ -280,5 +260,5 @@ def test_two_reports_are_the_same_bytes(folder: Path) -> None:
         files = sorted(path for path in (folder / name).rglob("*") if path.is_file())
         seen.append({str(path.relative_to(folder / name)): path.read_bytes() for path in files})
     assert len(seen[0]) > 12
-    assert {"index.html", "results.csv", "metrics.json", f"plots/frames-{DATASETS[0]}.csv"} <= set(seen[0])
+    assert {"index.html", "results.csv", "metrics.json", f"plots/frames/{DATASETS[0]}.csv"} <= set(seen[0])
     assert seen[0] == seen[1]

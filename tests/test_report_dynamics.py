@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from benchmarks.files import ResultsError, write_json
 from benchmarks.report import claims, collect, dynamics, panels
 from benchmarks.report.figures import Painter, encoded
-from benchmarks.report.summary import findings, summarise
+from benchmarks.report.findings import findings
+from benchmarks.report.summary import summarise
 from benchmarks.report.tables import latex, tables
 
 

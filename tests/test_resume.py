@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import CELL, Project, without
 
-MADE = ("accuracy.json", "curves.csv", "predictions.png", "weights.safetensors")
+MADE = ("accuracy.json", "curves.csv", "predictions.png")
 # Kills the process and all that it started, together with the one that started it, at the moment that KILL names.
-# Stands in a module that is no part of what a checkpoint is known by, and that both processes import.
+# Stands in a module that is no part of a cell's key, and that both processes import.
 KILLS = """
 import os, signal
 
@@ -31,6 +31,13 @@ def in_a_step(tensor, *how):
     die()
 
 
+def over_weights(source, target):
+    with open(target, "wb") as file:
+        file.write(b"half of them")
+    die() if "weights" in str(target) else _copyfile(source, target)
+
+
+_copyfile = shutil.copyfile
 _save_file, _backward, moment = save_file, Tensor.backward, os.environ.get("KILL")
 if moment == "in a step":
     Tensor.backward = in_a_step
@@ -40,6 +47,8 @@ if moment == "right after it took its place":
     Checkpoint._keep_two = die
 if moment == "while results are written":
     shutil.copyfile = die
+if moment == "while weights take their place":
+    shutil.copyfile = over_weights
 """
 # in the order in which one run after the other meets them: 6 steps, a checkpoint every 2
 MOMENTS = (
@@ -47,12 +56,14 @@ MOMENTS = (
     "right after it took its place",  # that of step 2
     "in a step",  # step 3
     "while results are written",
+    "while weights take their place",
 )
 
 
 def made(project: Project) -> dict[str, bytes]:
     folder = project.folder / "results/smoke/moving_mnist/stc_lif"
-    return {name: (folder / name).read_bytes() for name in MADE}
+    kept = {path.name: path for path in (project.folder / "weights").rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in {**kept, **{name: folder / name for name in MADE}}.items()}
 
 
 @pytest.fixture
@@ -77,8 +88,9 @@ def test_killed_at_every_moment_a_cell_ends_in_the_same_bytes(cell: Project, tmp
         assert killed.returncode == -signal.SIGKILL, moment
         kept[moment] = sorted(path.name for path in (cell.folder / ".checkpoints").rglob("seed0.*"))
     first = ["seed0.0000002.safetensors"]
-    assert list(kept.values()) == [[], first, first, ["seed0.json"]]
+    assert list(kept.values()) == [[], first, first, ["seed0.json"], ["seed0.json"]]
     assert cell.run("train", *CELL, "stc_lif").returncode == 0
     assert made(cell) == made(whole)
+    assert len(made(cell)) == len(MADE) + 1
     assert cell.made() == whole.made()  # and nothing beside it: no temporary names
     assert not list((cell.folder / ".checkpoints").rglob("*.*"))

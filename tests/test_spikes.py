@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import in_memory
 
-from benchmarks import dynamics
+from benchmarks import behaviour
 from benchmarks.evaluation import evaluate
 from benchmarks.network import Predictor
 from benchmarks.settings import NetworkSettings
@@ -68,7 +68,7 @@ def test_the_whole_split_is_seen_and_the_rates_are_those_of_evaluation(random: n
     settings = NetworkSettings(patch=2, layers=2, channels=16, kernel_size=3, groups=4)
     network = Predictor("lif", {}, split.shape[2:], settings, seed=1)
     tested = evaluate(network, split, 7, CPU, lambda predicted, true: None)
-    found = dynamics.spikes(network, split, 2, CPU)  # in batches of 2, the last of 1
+    found = behaviour.spikes(network, split, 2, CPU)  # in batches of 2, the last of 1
     assert [layer["rate"] for layer in found["layers"]] == pytest.approx(tested.firing_rate)
     assert found["sparsity"] == pytest.approx(tested.sparsity)
     assert [len(layer["rate_by_step"]) for layer in found["layers"]] == [4, 4]

@@ -12,8 +12,8 @@ import torch
 from conftest import Done, Project, one_line_error
 
 import datasets
-from benchmarks import command, stability
-from benchmarks.command import Cell
+from benchmarks import command, interventions, stability
+from benchmarks.cell import Cell
 from benchmarks.files import write_json
 from benchmarks.network import Predictor
 from benchmarks.report import panels
@@ -60,15 +60,15 @@ def flat(cell: Cell) -> dict[str, Any]:
 @pytest.mark.parametrize("neuron", ["stc_lif", "stc_plif"])
 @pytest.mark.parametrize("means", CHANGES)
 def test_a_means_changes_what_it_names_and_nothing_else(cell: Cell, neuron: str, means: str) -> None:
-    before, after = flat(stability.changed(cell, neuron, "as released")), flat(stability.changed(cell, neuron, means))
+    before, after = (flat(interventions.changed(cell, neuron, what)) for what in ("as released", means))
     assert {key: value for key, value in after.items() if before.get(key) != value} == CHANGES[means]
     assert set(before) <= set(after)
 
 
 def test_as_released_is_the_cell_of_the_tables_but_for_its_length(cell: Cell) -> None:
     cell = in_steps(cell, 7)
-    found, wanted = flat(stability.changed(cell, "stc_lif", "as released")), flat(cell)
-    of_stage = stability.budget(cell)
+    found, wanted = flat(interventions.changed(cell, "stc_lif", "as released")), flat(cell)
+    of_stage = interventions.budget(cell)
     fewer = {"steps": of_stage.steps, "validate_every": of_stage.steps, "seeds": of_stage.seeds}
     assert fewer["steps"] == 7 != cell.settings.training.validate_every
     assert found == {**wanted, **{f"training.{key}": value for key, value in fewer.items()}}
@@ -77,10 +77,11 @@ def test_as_released_is_the_cell_of_the_tables_but_for_its_length(cell: Cell) ->
 def test_every_neuron_meets_every_means(cell: Cell) -> None:
     """And LIF, without a circuit, for scale."""
     circuit = {(neuron, means) for neuron in ("stc_lif", "stc_plif") for means in CHANGES}
-    assert len(stability.TRIALS) == len(set(stability.TRIALS))
-    assert set(stability.TRIALS) == circuit | {("lif", "as released")}
-    for neuron, means in stability.TRIALS:
-        built = Predictor(neuron, stability.changed(cell, neuron, means).params, (1, 16, 16), cell.settings.network, 0)
+    assert len(interventions.TRIALS) == len(set(interventions.TRIALS))
+    assert set(interventions.TRIALS) == circuit | {("lif", "as released")}
+    for neuron, means in interventions.TRIALS:
+        params = interventions.changed(cell, neuron, means).params
+        built = Predictor(neuron, params, (1, 16, 16), cell.settings.network, 0)
         for layer in built.neurons_by_layer() if neuron != "lif" else ():
             assert layer.bound == CHANGES[means].get("bound")
             assert layer.detach == CHANGES[means].get("detach", False)
@@ -89,8 +90,10 @@ def test_every_neuron_meets_every_means(cell: Cell) -> None:
 def test_the_stage_writes_every_trial_with_its_numbers(done: Project) -> None:
     content = json.loads(written(done).read_text())
     assert (content["profile"], content["dataset"], content["steps"]) == ("smoke", "moving_mnist", 2)
+    assert content["key"] == hashed(content["inputs"])
+    assert content["inputs"].keys() >= {"neurons/plif.py", "neurons/_stc.py", "stability.steps", "data.test"}
     names = [(trial["neuron"], trial["means"], trial["seed"]) for trial in content["trials"]]
-    assert names == [(neuron, means, 0) for neuron, means in stability.TRIALS]
+    assert names == [(neuron, means, 0) for neuron, means in interventions.TRIALS]
     for trial in content["trials"]:
         assert trial["status"] == "ok", trial
         assert all(trial[number] > 0 for number in NUMBERS), trial
@@ -109,7 +112,7 @@ def test_it_runs_again_from_finished_records_and_tries_the_others_anew(done: Pro
     before = json.loads(written(done).read_text())["trials"]
     (folder,) = (done.folder / ".checkpoints/smoke/moving_mnist/stability").iterdir()
     records = sorted(folder.iterdir())
-    assert len(records) == len(stability.TRIALS)
+    assert len(records) == len(interventions.TRIALS)
     kept, damaged, gone = (folder / f"{place}-0.json" for place in (0, 1, 2))
     original = kept.read_text()
     kept.write_text(original.replace('"mse": ', '"mse": 1000'))  # a mark that only the record can bring
@@ -125,7 +128,7 @@ def test_it_runs_again_from_finished_records_and_tries_the_others_anew(done: Pro
 
 def test_what_is_clipped_is_recorded_as_it_was(cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One step from the same weights: the gradient is the same however much of it the step is allowed to use."""
-    monkeypatch.setitem(stability.MEANS, "training.clip: 1", {"training": {"clip": 1e-6}})
+    monkeypatch.setitem(interventions.MEANS, "training.clip: 1", {"training": {"clip": 1e-6}})
     cell = in_steps(cell, 1)
     norms = [one_trial(cell, tmp_path, means)["gradient_norm"] for means in ("as released", "training.clip: 1")]
     assert norms[0] == norms[1] > 1e-6
@@ -150,7 +153,7 @@ def test_a_trial_that_fails_is_a_record_and_is_tried_again(
         raise RuntimeError("no\nluck")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stability, "Predictor", broken)
+        patch.setattr(interventions, "Predictor", broken)
         record = one_trial(cell, tmp_path, "bound: 4")
     wanted = {"neuron": "stc_lif", "means": "bound: 4", "seed": 0, "status": "failed"}
     assert record == {**wanted, "reason": "RuntimeError: no luck"}
@@ -178,7 +181,7 @@ def test_the_membrane_is_the_last_layers_after_the_last_step(
         built.append(Predictor(*arguments))
         return built[-1]
 
-    monkeypatch.setattr(stability, "Predictor", predictor)
+    monkeypatch.setattr(interventions, "Predictor", predictor)
     found = one_trial(in_steps(cell, 1), tmp_path, "as released")
     states: list[Any] = []
     built[0].layers[-1].register_forward_hook(lambda _, inputs, made: states.append(made[1]))
@@ -190,18 +193,18 @@ def test_the_membrane_is_the_last_layers_after_the_last_step(
 
 
 def in_steps(cell: Cell, steps: int) -> Cell:
-    of_stage = stability.budget(cell).model_copy(update={"steps": steps})
+    of_stage = interventions.budget(cell).model_copy(update={"steps": steps})
     settings = cell.settings.model_copy(update={"stability": of_stage})
     return Cell(cell.profile, cell.dataset, cell.neuron, cell.params, settings)
 
 
 def one_trial(cell: Cell, folder: Path, means: str) -> dict[str, Any]:
     """A trial of STC-LIF in this process."""
-    return stability.trial(cell, folder, ("stc_lif", means, 0), lambda step, loss: None)
+    return interventions.trial(cell, folder, ("stc_lif", means, 0), lambda step, loss: None)
 
 
 def test_a_dataset_without_a_budget_is_refused(cell: Cell) -> None:
     settings = cell.settings.model_copy(update={"stability": None})
     without = Cell(cell.profile, cell.dataset, cell.neuron, cell.params, settings)
     with pytest.raises(SettingsError, match=r"profiles\.smoke\.moving_mnist\.stability: not found"):
-        stability.budget(without)
+        interventions.budget(without)

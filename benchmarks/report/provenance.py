@@ -124,7 +124,7 @@ def environment(settings: Settings, profile: str, root: Path, table: pd.DataFram
 
 
 def _surroundings(machine: dict[str, Any]) -> dict[str, str]:
-    """A machine in words, by the heading of each column; revision and lock files, which move on, are no part of it."""
+    """A machine in words, by the heading of each column; the revision, which moves on, is no part of it."""
     said = {what.capitalize(): str(machine.get(what, UNSAID)) for what in PLAIN}
     said["Memory"] = f"{machine['memory_gib']} GiB" if "memory_gib" in machine else UNSAID
     said["System"] = f"{machine.get('system', UNSAID)} {machine.get('release', '')}".strip()
