@@ -10,14 +10,14 @@ stages in DVC, so that a stage runs again when what decides its result has chang
 import json
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import neurons
 from benchmarks import closure, command, parity, pipelines, settings
 from benchmarks.cell import PARTS, Cell, hashed
 from benchmarks.files import write_json, writing
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, kind
 
 OUT = Path("results") / "keys"
 REPORT, CARDS = Path("benchmarks") / "report", Path("benchmarks") / "cards.py"
@@ -41,36 +41,42 @@ def contents(loaded: Settings) -> dict[str, dict[str, Any]]:
     return {
         **{f"neurons/{entry}": found for entry, found in by_entry.items()},
         "datasets": by_dataset,
-        "report": {profile: hashed(of_report(loaded, profile)) for profile in loaded.profiles},
+        "report": {profile: of_report(loaded, profile) for profile in loaded.profiles},
         "parity": {"parity": hashed(parity.inputs())},
-        "cards": {profile: hashed(of_cards(loaded, profile)) for profile in loaded.profiles},
+        "cards": {profile: of_cards(loaded) for profile in loaded.profiles},
     }
 
 
-def of_report(loaded: Settings, profile: str) -> dict[str, str]:
-    """What decides a report beside the results: its code and templates, cards, and params.yaml in its order."""
-    return {**_code(REPORT / "__main__.py"), **closure.texts_of(closure.NEURONS), **_said(loaded, profile)}
+def of_report(loaded: Settings, profile: str) -> dict[str, Any]:
+    """What decides a report beside the results: its code and templates, what params.yaml says, the cards that it shows.
 
-
-def of_cards(loaded: Settings, profile: str) -> dict[str, str]:
-    """What decides the cards beside the results: their code, and every docstring of neurons/ and datasets/."""
-    texts = {**closure.texts_of(closure.NEURONS), **closure.texts_of(closure.DATASETS)}
-    names = {"neurons": json.dumps(neurons.available()), "datasets": json.dumps(loaded.datasets), "profile": profile}
-    return {**_code(CARDS), **texts, **names}
-
-
-def _code(core: Path) -> dict[str, str]:
-    """The code behind a module that says what results are, and the templates."""
-    return {**closure.digests(str(core), *SAYING), **closure.bytes_of(REPORT)}
-
-
-def _said(loaded: Settings, profile: str) -> dict[str, str]:
-    """What params.yaml says of a profile, in the order in which tables have it."""
-    own = loaded.of(profile)
-    entries = [[entry, own.neuron(entry)] for entry in own.neurons]
+    Tables follow the order of entries: each has a line, which knows the entry before it. With one digest of them all,
+    any two branches that each add an entry would be in conflict.
+    """
+    own, cards = loaded.of(profile), closure.texts_of(closure.NEURONS)
     cells = {dataset: said.model_dump() for dataset, said in own.profiles[profile].items() if dataset in own.datasets}
-    parts = {"neurons": entries, "datasets": own.datasets, "stability": own.stability, "settings": cells}
-    return {part: json.dumps(value, default=str) for part, value in parts.items()}
+    said = {"datasets": own.datasets, "stability": own.stability, "settings": cells}
+    entries = {}
+    for before, entry in pairwise(("", *own.neurons)):
+        card = cards.get(f"{closure.NEURONS / kind(entry)}.py", cards[str(closure.CIRCUIT)])
+        entries[entry] = hashed({"after": before, "arguments": _json(own.neuron(entry)), "card": card})
+    return {"code": _code(REPORT / "__main__.py"), "settings": hashed({"": _json(said)}), "neurons": entries}
+
+
+def of_cards(loaded: Settings) -> dict[str, Any]:
+    """What decides the cards beside the results: their code, and the docstrings of neurons/ and datasets/."""
+    shown = {**closure.texts_of(closure.DATASETS), "datasets": _json(loaded.datasets)}
+    return {"code": _code(CARDS), "datasets": hashed(shown), "neurons": closure.texts_of(closure.NEURONS)}
+
+
+def _code(core: Path) -> str:
+    """The code behind a module that says what results are, and the templates."""
+    return hashed({**closure.digests(str(core), *SAYING), **closure.bytes_of(REPORT)})
+
+
+def _json(value: Any) -> str:
+    """A value of params.yaml as JSON, in the order in which it stands there."""
+    return json.dumps(value, default=str)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def ended(process: "subprocess.Popen[str]") -> Done:
 def lines(text: str) -> list[str]:
     """What was said, without progress bars."""
     said = text.replace("\r", "\n").splitlines()
-    return [line for line in said if line.strip() and not re.search(r" \d+/\d+ \[", line)]
+    return [line for line in said if line.strip() and not re.match(r"[a-z ]+: +\d+%\|", line)]
 
 
 def alone_on_stderr(done: Done, *wanted: str) -> None:

@@ -243,7 +243,7 @@ def test_a_recording_is_killed(
 ) -> None:
     """In the middle of writing a lock file, which stays as it was."""
     target, lock = "pipelines/a/dvc.yaml", project.folder / "pipelines/a/dvc.lock"
-    assert launch(project, target).returncode == 0
+    assert project.repro(target).returncode == 0
     before = lock.read_bytes()
     project.edit("a", "other")
     project.ran()

@@ -101,10 +101,11 @@ def test_a_file_for_each_entry_and_in_it_every_cell_of_it(inside: Project) -> No
             for stage in ("prepare", "stability"):
                 wanted = Cell.of(own, profile, dataset).recipe(stage) if stage == "prepare" or said.stability else None
                 assert found.get(("datasets", profile, dataset, stage)) == wanted
-        assert {("report", profile), ("cards", profile)} <= found.keys()
+        assert {("report", profile, "neurons", entry) for entry in own.neurons} <= found.keys()
+        assert {(shown, profile, "code") for shown in SHOWN} <= found.keys()
         assert (f"neurons/{STANDARD[0]}", profile, "moving_mnist", "train") in found or profile != "standard"
     assert ("neurons/glif", "quick", "moving_mnist", "train") not in found
-    assert all(re.fullmatch("[0-9a-f]{16}", digest) for digest in found.values())
+    assert all(re.fullmatch("[0-9a-f]{12,16}", digest) for digest in found.values())
     assert not changed(found)  # again, in place of those that are there
 
 
@@ -153,7 +154,20 @@ def test_the_order_of_entries_concerns_the_report_alone(inside: Project) -> None
     text = yaml.safe_dump(inside.params, sort_keys=False)
     Path("params.yaml").write_text(text)
     assert list(settings.load().neurons) != order
-    assert changed(before) == {("report", profile) for profile in settings.load().profiles}
+    found = changed(before)
+    assert {place[0] for place in found} == {"report"}
+    assert {place[1] for place in found} == set(settings.load().profiles)
+
+
+def test_an_entry_that_is_added_changes_two_lines_of_the_report(inside: Project) -> None:
+    """Its own and that of the entry behind it: two branches that add two entries merge."""
+    before = written()
+    inside.params["neurons"] = {"tclif": {}, **inside.params["neurons"]}
+    behind = next(iter(settings.load().neurons))
+    Path("params.yaml").write_text(yaml.safe_dump(inside.params, sort_keys=False))
+    found = changed(before)
+    assert {place[0] for place in found} == {"neurons/tclif", "report"}
+    assert {place[3] for place in found if place[0] == "report"} == {"tclif", behind}
 
 
 def test_how_params_yaml_is_written_changes_nothing(inside: Project) -> None:
@@ -168,11 +182,11 @@ def test_settings_of_a_profile_concern_that_profile_alone(inside: Project) -> No
     inside.params["profiles"]["quick"]["advection"]["training"] = {"steps": 7}
     inside.save()
     of_cells = {(f"neurons/{entry}", "quick", "advection", "train") for entry in EVERYWHERE}
-    assert changed(before) == {("report", "quick")} | of_cells
+    assert changed(before) == {("report", "quick", "settings")} | of_cells
     before = written()
     inside.params["profiles"]["quick"]["advection"]["data"]["wind"] = [0.5, 2.0]
     inside.save()
-    assert changed(before) == {("report", "quick"), ("datasets", "quick", "advection", "prepare")}
+    assert changed(before) == {("report", "quick", "settings"), ("datasets", "quick", "advection", "prepare")}
 
 
 def test_the_profile_that_is_meant_changes_nothing(inside: Project) -> None:

@@ -1,4 +1,4 @@
-"""The commands of docs/sharing.md, on a small project: pushed from one clone, pulled in another, nothing runs."""
+"""The commands of docs/sharing.md, on a project of one cell: pushed from one clone, pulled in another, nothing runs."""
 
 import os
 import re
@@ -14,24 +14,43 @@ SHARING = (ROOT / "docs" / "sharing.md").read_text()
 FOLDER = "/srv/shared/spiking"  # as the page names it
 DVC_YAML = """
 stages:
-  train:
-    cmd: python train.py
-    deps: [train.py]
+  prepare:
+    matrix:
+      profile: [quick]
+      dataset: [events]
+    cmd: python prepare.py
     params: [width]
     outs:
-      - weights.safetensors
-      - accuracy.json: {cache: false}
+      - data/${item.profile}/${item.dataset}
+      - data.json: {cache: false}
+  cell:
+    cmd: python train.py
+    deps: [data.json]
+    outs:
+      - accuracy.json: {cache: false, persist: true}
 """
-TRAIN = """
+SHARED = """
 import os
 from pathlib import Path
 
-width = Path("params.yaml").read_text()
-Path("weights.safetensors").write_text(f"weights of {width}")
-Path("accuracy.json").write_text(f'"{width.strip()}"')
+def write(path, text):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+width = Path("params.yaml").read_text().strip()
 with open(os.environ["RUNS"], "a") as runs:
-    runs.write(width)
+    runs.write(f"{Path(__file__).stem}\\n")
 """
+PREPARE = """
+write("data/quick/events/test.npy", f"frames of {width}")
+write("data.json", f'"{width}"')
+"""
+TRAIN = """
+write("weights/quick/events/lif/key.safetensors", f"weights of {width}")
+write("weights/quick/events/plif/key.safetensors", f"others of {width}")
+write("accuracy.json", f'"{width}"')
+"""
+DATA, WEIGHTS = "data/quick/events/test.npy", "weights/quick/events/lif/key.safetensors"
 
 
 def blocks(heading: str) -> list[str]:
@@ -70,8 +89,13 @@ class Clone:
         (self.folder / "params.yaml").write_text(f"width: {value}\n")
 
     @property
-    def ran(self) -> int:
-        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+    def ran(self) -> list[str]:
+        """The stages that have run, in this order."""
+        return self.runs.read_text().split() if self.runs.exists() else []
+
+    def text(self, path: str) -> str | None:
+        file = self.folder / path
+        return file.read_text() if file.exists() else None
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +104,19 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     top = tmp_path_factory.mktemp("sharing")
     own = Clone(top / "own", top / "runs")
     own.sh("git init --quiet && dvc init --quiet && dvc config core.analytics false")
-    (own.folder / "dvc.yaml").write_text(DVC_YAML)
-    (own.folder / "train.py").write_text(TRAIN)
-    for value, pushing in ((1, PUSHING), (2, "dvc push")):
+    for name, content in (
+        (".gitignore", (ROOT / ".gitignore").read_text()),
+        ("dvc.yaml", DVC_YAML),
+        ("prepare.py", SHARED + PREPARE),
+        ("train.py", SHARED + TRAIN),
+    ):
+        (own.folder / name).write_text(content)
+    for value, pushing in ((1, PUSHING), (2, "dvc add weights && git commit --quiet --all --message more && dvc push")):
         own.width(value)
         own.sh("dvc repro && git add . && git commit --quiet --message run")
         own.sh(pushing)
-    assert own.ran == 2
+    assert own.ran == ["prepare", "train"] * 2
+    assert own.sh("git ls-files data weights") == ""
     return own
 
 
@@ -98,23 +128,40 @@ def cloned(pushed: Clone, folder: Path) -> Clone:
 
 def test_after_pulling_nothing_runs(pushed: Clone) -> None:
     other = cloned(pushed, pushed.folder.with_name("other"))
-    weights = other.folder / "weights.safetensors"
-    assert not weights.exists()
+    assert (other.text(DATA), other.text(WEIGHTS)) == (None, None)
     assert (other.folder / "accuracy.json").exists()  # git has it
     said = other.sh(PULLING)
     assert said.count("up to date") == 2, said
-    assert weights.read_text() == "weights of width: 2\n"
-    assert other.ran == 0
+    assert (other.text(DATA), other.text(WEIGHTS)) == ("frames of width: 2", "weights of width: 2")
+    assert other.ran == []
     assert other.sh("git status --porcelain") == ""
+
+
+def test_without_pulling_data_are_prepared_and_nothing_is_trained(pushed: Clone) -> None:
+    other = cloned(pushed, pushed.folder.with_name("alone"))
+    other.sh("dvc repro cell")
+    assert other.ran == ["prepare"]
+    assert (other.text(DATA), other.text(WEIGHTS)) == ("frames of width: 2", None)
+    assert other.sh("git status --porcelain") == ""
+
+
+def test_one_dataset_and_the_weights_of_one_cell_can_be_pulled(pushed: Clone) -> None:
+    other = cloned(pushed, pushed.folder.with_name("part"))
+    of_data, of_weights = re.findall(r"`(dvc pull [^`]+)`", SHARING)
+    other.sh(of_data)
+    assert (other.text(DATA), other.text(WEIGHTS)) == ("frames of width: 2", None)
+    other.sh(of_weights)
+    assert other.text(WEIGHTS) == "weights of width: 2"
+    assert not (other.folder / "weights/quick/events/plif").exists()
 
 
 def test_another_revision_is_pulled_and_runs_nothing(pushed: Clone) -> None:
     other = cloned(pushed, pushed.folder.with_name("earlier"))
-    said = other.sh(GOING_BACK)
+    said = other.sh(GOING_BACK.replace("HEAD~1", "HEAD~2"))  # here two commits lie between the runs that were pushed
     assert "up to date" in said
-    assert (other.folder / "weights.safetensors").read_text() == "weights of width: 1\n"
+    assert (other.text(DATA), other.text(WEIGHTS)) == ("frames of width: 1", "weights of width: 1")
     assert "up to date" in other.sh("dvc repro")
-    assert other.ran == 0
+    assert other.ran == []
 
 
 def test_there_is_no_run_cache(pushed: Clone) -> None:
@@ -127,21 +174,21 @@ def test_there_is_no_run_cache(pushed: Clone) -> None:
     other.sh(PULLING)
     other.width(1)
     other.sh("dvc repro")
-    assert other.ran == 1
+    assert other.ran == ["prepare", "train"]
 
 
 def test_without_pulling_first_repro_pulls_what_it_needs(pushed: Clone) -> None:
     other = cloned(pushed, pushed.folder.with_name("late"))
-    other.sh("dvc repro --pull")
-    assert other.ran == 0
-    assert (other.folder / "weights.safetensors").exists()
+    other.sh("dvc repro --pull cell")
+    assert other.ran == []
+    assert other.text(DATA) == "frames of width: 2"
 
 
 def test_a_file_that_was_exchanged_is_refused_where_the_remote_verifies(pushed: Clone) -> None:
     (kept,) = [
         path
         for path in (pushed.folder.parent / "remote" / "files").rglob("*")
-        if path.is_file() and path.read_text() == "weights of width: 2\n"
+        if path.is_file() and path.read_text() == "weights of width: 2"
     ]
     before, mode = kept.read_bytes(), kept.stat().st_mode
     kept.chmod(0o644)
@@ -150,10 +197,10 @@ def test_a_file_that_was_exchanged_is_refused_where_the_remote_verifies(pushed: 
     try:
         careless = cloned(pushed, pushed.folder.with_name("careless"))
         careless.sh("dvc remote modify shared verify false && dvc pull")
-        assert (careless.folder / "weights.safetensors").read_text() == "another's weights"
+        assert careless.text(WEIGHTS) == "another's weights"
         careful = cloned(pushed, pushed.folder.with_name("careful"))
         careful.sh("dvc pull", fails=True)
-        assert not (careful.folder / "weights.safetensors").exists()
+        assert careful.text(WEIGHTS) is None
     finally:
         kept.unlink(missing_ok=True)
         kept.write_bytes(before)

@@ -13,7 +13,7 @@ from conftest import Done, Project, one_line_error
 
 import datasets
 from benchmarks import command, interventions, stability
-from benchmarks.cell import Cell
+from benchmarks.cell import Cell, hashed
 from benchmarks.files import write_json
 from benchmarks.network import Predictor
 from benchmarks.report import panels
@@ -91,7 +91,7 @@ def test_the_stage_writes_every_trial_with_its_numbers(done: Project) -> None:
     content = json.loads(written(done).read_text())
     assert (content["profile"], content["dataset"], content["steps"]) == ("smoke", "moving_mnist", 2)
     assert content["key"] == hashed(content["inputs"])
-    assert content["inputs"].keys() >= {"neurons/plif.py", "neurons/_stc.py", "stability.steps", "data.test"}
+    assert content["inputs"].keys() >= {"neurons/stc_plif.py", "neurons/_stc.py", "stability.steps", "data.test"}
     names = [(trial["neuron"], trial["means"], trial["seed"]) for trial in content["trials"]]
     assert names == [(neuron, means, 0) for neuron, means in interventions.TRIALS]
     for trial in content["trials"]:

@@ -32,6 +32,7 @@ from benchmarks.settings import SettingsError
 from datasets import SPLITS
 
 NOTES = Path(".launch")  # logs
+WEIGHTS = Path("weights")
 ALL = ("dvc.yaml",)  # what `dvc repro` runs: its stages, and all they depend on
 CELL = "benchmarks.run"  # the module that a cell's stage runs
 OF_DATASET = ("prepare", "stability")  # stages that have a key, too
@@ -191,9 +192,23 @@ class Pipeline:
         return self._is_stale(self.stages[name])
 
     def keep_weights(self) -> None:
-        """Puts trained weights into DVC's cache, by weights.dvc, where there is a remote to push to."""
-        if self.repo.config["remote"] and any(Path("weights").rglob("*.safetensors")):
-            self.repo.add("weights")
+        """Puts trained weights into DVC's cache, by weights.dvc, where there is a remote to push to.
+
+        What weights.dvc names and is not here, as in a clone, stays named.
+        """
+        here = set(WEIGHTS.rglob("*.safetensors"))
+        if not here or not self.repo.config["remote"]:
+            return
+        if not WEIGHTS.with_suffix(".dvc").exists():
+            self.repo.add(str(WEIGHTS))
+            return
+        (out,) = self.repo.find_outs_by_path(str(WEIGHTS))
+        if (named := out.get_dir_cache()) is None:
+            raise LaunchError(
+                "weights.dvc: the remote does not say what it names; run `dvc fetch weights`, launch again"
+            )
+        for folder in sorted({path.parent for path in here - {WEIGHTS.joinpath(*key) for key, _, _ in named}}):
+            self.repo.add(str(folder))
 
 
 def _drop_corrupt(stage: Any) -> None:
