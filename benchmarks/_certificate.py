@@ -27,6 +27,8 @@ NOTES = (
     f" less than {100 * FLOOR:.0f} % and no more than {100 * CEILING:.0f} %.",
     "Runs that differ by chance alone leave that interval for about one metric in twenty: of many cells that are not"
     " identical, some will be called different.",
+    "Not comparable: made from other code, settings or data, which are named beside the cell; nothing follows from such"
+    " a comparison, so that none is made.",
     "The allowed difference says how much a cell proves: with few seeds, or seeds far apart, it is wide.",
     "Curves: the first look at the validation split at which a seed's committed learning curve is not the rerun's.",
 )

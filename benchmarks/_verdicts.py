@@ -9,7 +9,7 @@ A verdict is one of five.
   committed mean.
 - different: they do not.
 - missing: one of the two sides lacks the cell, or the rerun lacks seeds of it.
-- not comparable: the two were made from other inputs, which their keys tell (benchmarks/cell.py).
+- not comparable: the two were made from other code, settings or data, which their keys tell (benchmarks/cell.py).
 
 Why means: other kernels round otherwise, one flipped spike changes all that follows, and after some hundred steps a
 seed is another draw from the same distribution. So no seed is held against itself, but the mean against the mean.
@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 from scipy.stats import t as student
 
 from benchmarks import machine
-from benchmarks.cell import differing, stored
+from benchmarks.cell import differing, listed, stored
 from benchmarks.files import ResultsError, read_json
 from benchmarks.rounding import rounded
 
@@ -176,7 +176,7 @@ def compare(dataset: str, neuron: str, committed: Path, rerun: Path) -> Outcome:
         digest=digest(committed / "accuracy.json"),
     )
     if others := differing(*(content["inputs"] for content in contents)):
-        outcome.verdict, outcome.why = "not comparable", f"made from another {', '.join(others)}"
+        outcome.verdict, outcome.why = "not comparable", f"made from another {listed(others)}"
         return outcome
     lacking = sorted(set(ours) - set(theirs))
     if lacking:
@@ -196,6 +196,13 @@ def compare(dataset: str, neuron: str, committed: Path, rerun: Path) -> Outcome:
         if not metric.within
     ]
     outcome.verdict, outcome.why = ("different", "; ".join(reasons)) if reasons else ("within tolerance", "")
+    return outcome
+
+
+def of_other_inputs(dataset: str, neuron: str, committed: Path, others: list[str]) -> Outcome:
+    """The outcome of a cell that is not rerun, since these of its inputs are others now than when it was made."""
+    outcome = Outcome(dataset, neuron, "not comparable", f"made from another {listed(others)}")
+    outcome.digest, outcome.revisions = digest(committed / "accuracy.json"), (_revision(committed), "unknown")
     return outcome
 
 
@@ -263,7 +270,7 @@ def _environment(committed: Path, rerun: Path) -> dict[str, Pair]:
             found.append(read_json(folder / "run.json"))
         except ResultsError:
             return {"environment": ("unknown", "") if folder == committed else ("", "unknown")}
-    return unlike(*(_one_by_one(run) for run in machine.comparable(*found)))
+    return _different(*(_one_by_one(run) for run in machine.comparable(*found)))
 
 
 def _one_by_one(run: dict[str, Any]) -> dict[str, Any]:
@@ -284,7 +291,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def unlike(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Pair]:
+def _different(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Pair]:
     """The entries of two dicts that are not the same."""
     every = {**one, **other}
     return {key: (one.get(key, "absent"), other.get(key, "absent")) for key in every if one.get(key) != other.get(key)}

@@ -88,9 +88,14 @@ def main() -> None:
 
 
 def write(found: dict[str, dict[str, Any]]) -> None:
-    """Writes files of digests to OUT in place of those that are there; OSError where it cannot be written."""
+    """Writes files of digests to OUT in place of those that are there; OSError where it cannot be written.
+
+    What a killed writer has left goes.
+    """
     with writing(OUT):
         OUT.parent.mkdir(exist_ok=True)
+        for left in OUT.parent.glob(".keys.*"):
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=".keys.", dir=OUT.parent) as temporary:
             made = Path(temporary) / OUT.name
             for name, content in found.items():

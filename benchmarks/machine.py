@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "numpy", "scikit-image", "snntorch", "norse", "spikingjelly", "mlxtend", "dvc")
-ADDED = ("release", "memory_gib", "gpu", "determinism")  # parts that files of 0.5 and before do not have
+ADDED = ("release", "memory_gib", "gpu", "determinism", "locks")  # parts that files of some releases do not have
 VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED")  # of the environment, on which repetition may depend
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import checkpoint, command, distributed, machine, weights
 from benchmarks.cell import Cell
 from benchmarks.device import settle
-from benchmarks.files import ResultsError, replacing, write_json
+from benchmarks.files import ResultsError, read_json, replacing, write_json
 from benchmarks.seeds import run_seed
 from benchmarks.workers import side_by_side
 from neurons import NeuronError
@@ -87,6 +87,9 @@ def finished(cell: Cell) -> dict[int, Record]:
     """
     try:
         content, key = cell.stored("train"), cell.key("train")
+        made, here = read_json(cell.results / "run.json"), machine.describe(settle(cell.settings.training.device))
+        if (made["device"], made["versions"]["torch"]) != (here["device"], here["versions"]["torch"]):
+            return {}  # seeds of two machines are never averaged
         curves: dict[int, list[Record]] = {}
         with (cell.results / "curves.csv").open(newline="") as file:
             for row in csv.DictReader(file):

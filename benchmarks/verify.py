@@ -4,9 +4,10 @@
     python -m benchmarks.verify --against ../another_clone/results
 
 Writes results/<profile>/certificate/, whole or not at all: certificate.json, certificate.md and badge.svg; the next
-report shows them. Exit status 1 where a cell is different or missing. Results are only read: a rerun lies in
-data/.rerun/ until its certificate is written, and an interrupted one goes on there. No time of day and no path is
-written: the same results, the same bytes.
+report shows them. Exit status 1 where a cell is different, missing or not comparable, which is made from other code,
+settings or data than a rerun would be, so that none is begun. Results are only read: a rerun lies in data/.rerun/ until
+its certificate is written, and an interrupted one goes on there. No time of day and no path is written: the same
+results, the same bytes.
 """
 
 import argparse
@@ -17,14 +18,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import checkpoint, command, distributed, settings
 from benchmarks._certificate import FOLDER, counted, refuse_foreign, write
-from benchmarks._verdicts import Outcome, compare, unlike
-from benchmarks.cell import RESULTS, Cell
+from benchmarks._verdicts import Outcome, compare, of_other_inputs
+from benchmarks.cell import RESULTS, Cell, differing
 from benchmarks.device import settle
-from benchmarks.files import ResultsError, read_json, writing
+from benchmarks.files import ResultsError, writing
 from benchmarks.settings import Settings, SettingsError, near
 from benchmarks.train import train_seeds, write_results
 
@@ -61,23 +61,20 @@ def main() -> None:
         raise ResultsError(
             f"{RESULTS / profile}: no results of the cells asked for; run `dvc repro` or name a --profile"
         )
+    elsewhere, outdated = options.against or RERUN / "results", dict[tuple[str, str], list[str]]()
     if options.against:
         _refuse_uncommon(options.against, profile, there)
-        elsewhere = options.against
-        data = {dataset: _data(elsewhere / profile / dataset) for dataset in loaded.datasets}
     else:
-        elsewhere = RERUN / "results"
         cells = [Cell.of(loaded, profile, *names) for names in there]
-        data = {cell.dataset: _hashes(cell.card()) for cell in cells}  # refuses missing data before it trains anything
+        outdated = {(cell.dataset, cell.neuron): _changed(cell) for cell in cells}  # all before anything is trained
         for cell in cells:
-            rerun(cell)
+            if not outdated[cell.dataset, cell.neuron]:
+                rerun(cell)
     outcomes = []
-    for dataset, neuron in chosen:
-        outcome = compare(dataset, neuron, *(top / profile / dataset / neuron for top in (RESULTS, elsewhere)))
-        digests = (_data(RESULTS / profile / dataset), data.get(dataset, {}))
-        if outcome.verdict != "missing" and all(digests):
-            outcome.environment |= unlike(*digests)
-        outcomes.append(outcome)
+    for names in chosen:
+        committed, other = (Path(top, profile, *names) for top in (RESULTS, elsewhere))
+        others = outdated.get(names)
+        outcomes.append(of_other_inputs(*names, committed, others) if others else compare(*names, committed, other))
     cells_word = "cell" if len(chosen) == 1 else "cells"
     scope = f"{len(chosen)} {cells_word} of the {len(listed)} in params.yaml ({how})"
     write(out, profile, scope, outcomes)
@@ -131,6 +128,12 @@ def select(
     return [cell for cell in pool if cell in drawn[:count]], f"a sample{of} drawn with seed {options.seed}"
 
 
+def _changed(cell: Cell) -> list[str]:
+    """The inputs of a cell that are others now than when its committed result was made; refuses missing data."""
+    cell.check_data()
+    return differing(cell.stored("train")["inputs"], cell.inputs("train"))
+
+
 def rerun(cell: Cell) -> None:
     """Trains a cell anew, or goes on where an interrupted rerun was; its files go to data/.rerun/results/.
 
@@ -139,15 +142,15 @@ def rerun(cell: Cell) -> None:
     training = cell.settings.training
     distributed.check(training.devices, settle(training.device))
     own = RERUN / "checkpoints" / cell.profile / cell.dataset / cell.neuron
-    stamp = cell.stamp("train")
-    folder = own / checkpoint.under(cell, stamp["key"])
-    for old in own.glob("*"):
-        if old != folder:
-            shutil.rmtree(old)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    records = train_seeds(cell, folder, training.workers, {})
+    with cell.unchanged("train") as stamp:
+        folder = own / checkpoint.under(cell, stamp["key"])
+        for old in own.glob("*"):
+            if old != folder:
+                shutil.rmtree(old)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        records = train_seeds(cell, folder, training.workers, {})
     there = Rerun(cell.profile, cell.dataset, cell.neuron, cell.params, cell.settings)
     write_results(there, stamp, folder, records, time.monotonic() - start, training.workers)
 
@@ -190,17 +193,6 @@ def _refuse_uncommon(folder: Path, profile: str, there: list[tuple[str, str]]) -
     if not any(_has(folder, profile, names) for names in there):
         found = f"none of the {len(there)} cells compared, in profile {profile}"
         raise ResultsError(f"{folder}: {found}; wanted the results/ folder of another clone")
-
-
-def _data(folder: Path) -> dict[str, Any]:
-    """The digests of a dataset's splits as the results of its trivial predictors name them, as far as they do."""
-    with suppress(ResultsError):
-        return _hashes(read_json(folder / "trivial.json").get("card", {}))
-    return {}
-
-
-def _hashes(card: dict[str, Any]) -> dict[str, Any]:
-    return {f"data, {split}": file.get("sha256", "")[:12] for split, file in card.get("files", {}).items()}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets._dataset import Starts
+from datasets._sequences import Starts
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 FAST, FAST_STRIDE = ("jogging", "running"), 3

@@ -22,8 +22,9 @@ from pydantic import Field
 
 from datasets import _figures
 from datasets._card import SPLITS
-from datasets._dataset import Frames, Split, write
+from datasets._dataset import Split, write
 from datasets._params import Count, Seed, Side, demand
+from datasets._sequences import Frames
 
 RATE = 12.5  # frames a second
 NOISE = 0.008  # standard deviation of the camera's noise

@@ -34,9 +34,10 @@ from pydantic import Field
 
 from datasets._archives import extract
 from datasets._card import SPLITS, DatasetError
-from datasets._dataset import Split, Starts, write
+from datasets._dataset import Split, write
 from datasets._official import File, looked_at, obtain, sniff
 from datasets._params import Count, demand
+from datasets._sequences import Starts
 
 Year = Annotated[int, Field(ge=1900, le=2100)]
 Span = Annotated[list[Year], Field(min_length=2, max_length=2)]

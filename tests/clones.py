@@ -9,9 +9,11 @@ import yaml
 from conftest import ROOT, Done
 
 from benchmarks import command, verify
+from benchmarks.cell import hashed
 from benchmarks.files import read_json, write_json
 
 MSE = {"lif": [10.0, 12.0], "plif": [20.0, 20.0]}
+INPUTS = {"benchmarks/network.py": "one", "training.steps": "4", "neuron.params": "{}", "data.train": "one"}
 MACHINE = {"device": "CPU (one)", "threads": 1, "python": "3.11", "versions": {"torch": "2", "numpy": "1"}}
 
 
@@ -28,22 +30,27 @@ class Clone:
         self.dataset = folder / "quick" / "moving_mnist"
         for neuron, values in MSE.items():
             self.cell(neuron, values)
-        self.card("abc")
 
-    def cell(self, neuron: str, mse: list[float], **content: Any) -> None:
+    def cell(self, neuron: str, mse: list[float], others: dict[str, str] | None = None, **content: Any) -> None:
+        """Writes a cell whose seeds have these errors; `others`: what it is made from, beside and over INPUTS."""
+        inputs = {**INPUTS, "neuron": neuron, **(others or {})}
+        stamp = {"key": hashed(inputs), "inputs": inputs}
         names = {"profile": "quick", "dataset": "moving_mnist", "neuron": neuron, "params": {}, "spiking": True}
-        seeds = [seed(number, value) for number, value in enumerate(mse)]
-        self.write(neuron, "accuracy.json", {**names, "parameters": {"network": 9}, "seeds": seeds, **content})
+        made = {
+            **names,
+            "parameters": {"network": 9},
+            "seeds": [seed(n, value) for n, value in enumerate(mse)],
+            **content,
+        }
+        for record in made["seeds"]:
+            record.setdefault("key", stamp["key"])
+        self.write(neuron, "accuracy.json", {**stamp, **made})
         self.write(neuron, "run.json", {"seconds": sum(mse), **MACHINE})
         lines = [f"{number},{step},nan,nan,{value}" for number, value in enumerate(mse) for step in (0, 2, 4)]
         (self.dataset / neuron / "curves.csv").write_text("\n".join(["seed,step,a,b,validation_mse", *lines]))
 
     def write(self, neuron: str, name: str, content: dict[str, Any]) -> None:
         write_json(self.dataset / neuron / name, content)
-
-    def card(self, digest: str) -> None:
-        files = {"train": {"sha256": digest}, "test": {"sha256": "t"}}
-        write_json(self.dataset / "trivial.json", {"card": {"files": files}})
 
 
 class Place:

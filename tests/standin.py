@@ -35,7 +35,7 @@ def main() -> None:
         parser.add_argument("--force", action="store_true")
     options = parser.parse_args()
     cell = command.cell(options)
-    cell.card()
+    cell.check_data()
     ended = {"status": "ok", "reason": ""}
     if PART == "dynamics":
         trained = cell.current("train")["seeds"][0]

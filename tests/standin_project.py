@@ -118,9 +118,9 @@ class Standins:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def edit(self, cell: str, text: str, comment: str = "") -> None:
-        """Writes a neuron's code, in which one line says `text`; a `comment`, in its docstring too, changes no key."""
-        lif = (ROOT / "neurons/lif.py").read_text().replace('"""', f'"""{comment}', 1)
+    def edit(self, cell: str, text: str, comment: str = "", card: str = "") -> None:
+        """Writes a neuron's code, in which one line says `text`; `comment` and `card`, its docstring, change no key."""
+        lif = (ROOT / "neurons/lif.py").read_text().replace('"""', f'"""{card}', 1)
         (self.folder / "neurons" / f"{cell}.py").write_text(f"{lif}\n\nEDITION = {text!r}  # {comment}\n")
 
     def behave(self, name: str, word: str) -> Path:

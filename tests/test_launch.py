@@ -83,9 +83,13 @@ def test_without_a_change_nothing_runs_and_no_cluster_starts(
 
 
 def test_a_comment_and_a_docstring_make_no_cell_stale(project: Standins, launch: Here) -> None:
-    project.edit("a", "a", comment="Said better.")
+    """The report shows neurons' docstrings."""
+    project.edit("a", "a", comment="said better")
     assert launch(project).returncode == 0
     assert project.ran() == ["keys"]
+    project.edit("a", "a", card="Said better. ")
+    assert launch(project).returncode == 0
+    assert project.ran() == ["keys", "report"]
     assert runs_nothing(project)
 
 

@@ -13,6 +13,7 @@ from dvc.repo import Repo
 from benchmarks import settings
 from benchmarks.cell import DATA, cells
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 SHOWN = {"report", "cards"}
 ALL = {*FEW, "stability"}  # what trains a network
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from done_project import Clone
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Clone:

@@ -1,4 +1,4 @@
-"""Which cells of a rerun are called identical, within tolerance, different and missing, and what is said beside."""
+"""Which cells of a rerun are called identical, within tolerance, different, missing and not comparable, and why."""
 
 import math
 import shutil
@@ -122,6 +122,32 @@ def test_what_is_missing(place: Place) -> None:
     assert "0/3: 3 missing" in Path("results/quick/certificate/badge.svg").read_text()
 
 
+OTHERS: dict[str, tuple[dict[str, str], str]] = {
+    "code": ({"benchmarks/network.py": "two"}, "benchmarks/network.py"),
+    "a setting": ({"training.steps": "5"}, "training.steps"),
+    "one setting more": ({"network.compile": "true"}, "network.compile"),
+    "data": ({"data.train": "two"}, "data.train"),
+    "arguments": ({"neuron.params": '{"gain": 1}'}, "neuron.params"),
+    "much": (
+        {f"neurons/{name}.py": name for name in "abcdef"},
+        ", ".join(f"neurons/{name}.py" for name in "abcd") + " and 2 more",
+    ),
+}
+
+
+@pytest.mark.parametrize(("others", "named"), OTHERS.values(), ids=OTHERS)
+def test_what_was_made_from_something_else_is_not_comparable(place: Place, others: dict[str, str], named: str) -> None:
+    """Though its numbers be the same: by chance, or since the edit was of no account."""
+    place.rerun.cell("lif", MSE["lif"], others)
+    status, cells = place.judged()
+    assert (status, cells["lif"]["verdict"], cells["plif"]["verdict"]) == (1, "not comparable", "identical")
+    assert cells["lif"]["why"] == f"made from another {named}"
+    assert cells["lif"]["metrics"] == {}
+    badge = Path("results/quick/certificate/badge.svg").read_text()
+    assert "1/2: 1 identical, 1 not comparable" in badge
+    assert RED in badge
+
+
 def test_more_seeds_than_were_committed_do_not_matter(place: Place) -> None:
     place.rerun.cell("lif", [*MSE["lif"], 99.0])
     assert place.judged()[1]["lif"]["verdict"] == "identical"
@@ -131,26 +157,21 @@ def test_what_may_explain_it(place: Place) -> None:
     versions = {"torch": "3", "numpy": "1"}
     place.rerun.write("lif", "run.json", {"seconds": 1, **MACHINE, "device": "GPU", "versions": versions})
     (place.rerun.dataset / "plif" / "run.json").unlink()
-    place.rerun.card("a rather different digest")
     _, cells = place.judged()
     assert cells["lif"]["environment"] == {
         "device": ["CPU (one)", "GPU"],
         "torch": ["2", "3"],
-        "data, train": ["abc", "a rather dif"],
     }
     assert cells["plif"]["environment"]["environment"] == ["", "unknown"]
     page = Path("results/quick/certificate/certificate.md").read_text()
     assert "- device: CPU (one), rerun GPU (1 cell)\n" in page
-    assert "- data, train: abc, rerun a rather dif (2 cells)\n" in page
-    (place.rerun.dataset / "trivial.json").unlink()  # nothing is known of its data, so nothing is said
-    assert place.judged()[1]["lif"]["environment"] == {"device": ["CPU (one)", "GPU"], "torch": ["2", "3"]}
 
 
 def test_what_only_a_newer_file_says_explains_nothing(place: Place) -> None:
-    newer = {"memory_gib": 8, "locks": "a", "determinism": {"cudnn_benchmark": False, "PYTHONHASHSEED": None}}
+    newer = {"memory_gib": 8, "determinism": {"cudnn_benchmark": False, "PYTHONHASHSEED": None}}
     place.rerun.write("lif", "run.json", {"seconds": 1, **MACHINE, **newer})
     assert place.judged()[1]["lif"]["environment"] == {}
-    place.committed.write("lif", "run.json", {"seconds": 1, **MACHINE, **newer, "locks": "b", "memory_gib": 16})
+    place.committed.write("lif", "run.json", {"seconds": 1, **MACHINE, **newer, "memory_gib": 16})
     assert place.judged()[1]["lif"]["environment"] == {"memory_gib": [16, 8]}
     other = {**newer, "determinism": {"cudnn_benchmark": True, "PYTHONHASHSEED": "0"}}
     place.committed.write("lif", "run.json", {"seconds": 1, **MACHINE, **other})

@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from clones import Place, seed
+from clones import INPUTS, Place, seed
 from conftest import CELL, Done, Project, one_line_error
 
 from benchmarks import _certificate
 from benchmarks._certificate import AMBER, GREEN, RED, badge, plain
 from benchmarks._verdicts import Outcome
+from benchmarks.cell import hashed
 from benchmarks.files import FORMAT
 from benchmarks.workers import Job, side_by_side
 
@@ -132,11 +133,14 @@ def test_what_is_refused(place: Place, options: list[str], wanted: list[str]) ->
     assert place.files() == before
 
 
+STAMP = {"key": hashed(INPUTS), "inputs": INPUTS}
 BROKEN = {
     "format": (json.dumps({"format": 99}), f"format 99 found, {FORMAT} wanted"),
     "not JSON": ("{", "not JSON"),
-    "no seeds": (json.dumps({"format": FORMAT, "seeds": []}), "seeds: "),
-    "another shape": (json.dumps({"format": FORMAT, "seeds": [{"seed": 0}]}), "seeds.0.status: "),
+    "no key": (json.dumps({"format": FORMAT, "seeds": []}), "no key found in it"),
+    "another key": (json.dumps({"format": FORMAT, "key": "0", "inputs": {}}), "key 0 found, its inputs make"),
+    "no seeds": (json.dumps({"format": FORMAT, **STAMP, "seeds": []}), "seeds: "),
+    "another shape": (json.dumps({"format": FORMAT, **STAMP, "seeds": [{"seed": 0}]}), "seeds.0.status: "),
 }
 
 
@@ -182,3 +186,30 @@ def test_a_real_rerun_is_identical_goes_on_where_it_stopped_and_leaves_results_a
     assert [path for path in left.rglob("*") if path.is_file()] == [waiting]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == committed
     assert not list((project.folder / ".checkpoints").rglob("*.json"))
+
+
+def test_a_cell_of_other_inputs_is_not_rerun_and_an_edit_meanwhile_is_refused(
+    project: Project, here: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.train.side_by_side", in_turn)
+    assert here(project, "train", *CELL, "lif").returncode == 0
+    path = project.folder / "benchmarks/network.py"
+    code, reruns = path.read_text(), 0
+
+    def edited(*_: Any) -> list[Any]:
+        nonlocal reruns
+        reruns += 1
+        path.write_text(code + "\nedited = True\n")
+        return []
+
+    monkeypatch.setattr("benchmarks.verify.train_seeds", edited)
+    cell = ["--cells", "moving_mnist:lif"]
+    one_line_error(here(project, "verify", *cell), "lif: changed while it ran: benchmarks/network.py", "run it again")
+    certificate = project.folder / "results/smoke/certificate"
+    assert not certificate.exists()
+    assert here(project, "verify", *cell).returncode == 1
+    assert reruns == 1
+    (found,) = json.loads((certificate / "certificate.json").read_text())["cells"]
+    assert (found["verdict"], found["why"]) == ("not comparable", "made from another benchmarks/network.py")
+    assert found["digest"]
+    assert "made from another benchmarks/network.py" in (certificate / "certificate.md").read_text()
