@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from benchmarks.cell import Cell, hashed
 from benchmarks.files import ResultsError, write_json
 from benchmarks.report import claims, collect, dynamics, panels
 from benchmarks.report.figures import Painter, encoded
@@ -43,13 +44,28 @@ def look(**more: Any) -> dict[str, Any]:
     }
 
 
-def rows_of(folder: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
-    write_json(folder / "dynamics.json", content)
-    return collect._dynamics(folder, "own")
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder as the root of a project."""
+    monkeypatch.chdir(tmp_path)
 
 
-def test_every_number_of_dynamics_becomes_a_row_of_seed_0(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, look())
+def keyed(content: dict[str, Any]) -> Cell:
+    """A cell whose dynamics.json has this content, and whose training it looked at is there."""
+    settings: Any = None  # a result is read without them
+    cell, inputs = Cell("smoke", "moving_mnist", "own", {}, settings), {"neuron": "own", "neuron.params": "{}"}
+    looked = {**inputs, "train": hashed(inputs)}
+    write_json(cell.results / "accuracy.json", {"key": hashed(inputs), "inputs": inputs})
+    write_json(cell.results / "dynamics.json", {"key": hashed(looked), "inputs": looked, **content})
+    return cell
+
+
+def rows_of(content: dict[str, Any]) -> list[dict[str, Any]]:
+    return collect._dynamics(keyed(content), "own")
+
+
+def test_every_number_of_dynamics_becomes_a_row_of_seed_0() -> None:
+    rows = rows_of(look())
     assert {(row["group"], row["seed"], row["status"]) for row in rows} == {("own", 0, "ok")}
     energies = {"operations_nj": 25_600.0, "with_memory_nj": 68_700.0, "with_memory_reused_nj": 44_100.0}
     wanted = {"mac": 5e6, "ac": 2e6, "dense": 9e6, "neuron_operations": 3e5, "normalisation": 1e5}
@@ -65,10 +81,10 @@ def test_every_number_of_dynamics_becomes_a_row_of_seed_0(tmp_path: Path) -> Non
     assert {row["metric"]: row["value"] for row in rows} == wanted
 
 
-def test_what_does_not_spike_and_what_ended_badly(tmp_path: Path) -> None:
+def test_what_does_not_spike_and_what_ended_badly() -> None:
     artificial = {name: part for name, part in look().items() if name != "spikes"}
-    assert not [row for row in rows_of(tmp_path, artificial) if "rate" in row["metric"] or "dead" in row["metric"]]
-    (row,) = rows_of(tmp_path, {"status": "unsupported", "reason": "an operation that is not counted"})
+    assert not [row for row in rows_of(artificial) if "rate" in row["metric"] or "dead" in row["metric"]]
+    (row,) = rows_of({"status": "unsupported", "reason": "an operation that is not counted"})
     assert (row["status"], row["seed"], row["metric"]) == ("unsupported (an operation that is not counted)", None, None)
 
 
@@ -256,11 +272,12 @@ def test_files_that_are_missing_or_of_a_failed_look_are_left_out(tmp_path: Path)
     assert list(dynamics.read(tmp_path, ["lif", "plif", "glif"])) == ["lif"]
 
 
-def test_a_missing_look_is_an_error_or_a_row_that_says_so(tmp_path: Path) -> None:
-    names = {"neuron": "lif", "group": "paper"}
+def test_a_missing_look_is_an_error_or_a_row_that_says_so() -> None:
+    names, cell = {"neuron": "lif", "group": "paper"}, keyed({})
+    (cell.results / "dynamics.json").unlink()
     with pytest.raises(ResultsError, match=r"dynamics\.json: not there yet; run `dvc repro`"):
-        collect._guarded(names, False, collect._dynamics, tmp_path, "paper")
-    (row,) = collect._guarded(names, True, collect._dynamics, tmp_path, "paper")
+        collect._guarded(names, False, collect._dynamics, cell, "paper")
+    (row,) = collect._guarded(names, True, collect._dynamics, cell, "paper")
     assert row["status"].endswith("dynamics.json: not there yet; run `dvc repro`)")
     table = tidy()
     table = table[(table["neuron"] != "lif") | (table["metric"] == "mse")]
