@@ -117,14 +117,6 @@ def test_what_is_wrong_is_said_in_one_line_or_is_a_status(spoilt: str) -> None:
     assert lines["plif"].status != "ok"
 
 
-def test_a_damaged_lock_file() -> None:
-    (Path("pipelines") / DATASETS[0] / "dvc.lock").write_text("stages: [\n")
-    with pytest.raises(ResultsError, match=r"dvc\.lock: no lock file of DVC; restore it from git") as error:
-        collect(settings.load(), PROFILE, keep_going=False)
-    assert len(str(error.value).splitlines()) == 1
-    assert set(kept_going()["status"]) == {"ok"}  # all at one revision
-
-
 def test_a_neuron_that_is_listed_and_was_never_run() -> None:
     shutil.rmtree(CELL)
     found = kept_going()

@@ -48,6 +48,7 @@ class Launch:
         self.pipeline, self.cluster, self.limits, self.workers, self.force = pipeline, cluster, limits, workers, force
         self.failed: dict[str, str] = {}  # by the names of stages and of jobs
         self.refused: set[str] = set()  # stages among them that are done and could not be recorded
+        self.to_record: list[str] = []  # cells to be recorded as soon as they are current
         self.ran = self.stopped = self.found = 0
         self.seconds: dict[str, float] = defaultdict(float)  # of what ran in parallel, and of recording
         self._begun = time.monotonic()
@@ -61,7 +62,7 @@ class Launch:
             for part in PARTS:
                 self._stages(BESIDE[part], [job for name in due if (job := self._part(name, part, due[name]))])
         finally:
-            self._record(self.pipeline.unrecorded())
+            self._record(self.pipeline.unrecorded(self.to_record))
         self._stages(self.pipeline.kinds() - set().union(*BEFORE, *BESIDE.values()), report=True)
 
     def _due(self) -> dict[str, list[str]]:
@@ -74,8 +75,10 @@ class Launch:
             if self.force:
                 cell.forget()
             due[name] = cell.due()
-        self.found += len(PARTS) * sum(self.pipeline.is_unrecorded(name) for name, parts in due.items() if not parts)
         found = {name: parts for name, parts in due.items() if parts}
+        had_ended = [name for name in due if name not in found and self.pipeline.is_unrecorded(name)]
+        self.found += len(PARTS) * len(had_ended)
+        self.to_record = [*found, *had_ended]
         why = Counter(self.pipeline.cells[name].reason(parts[0]) or "weights wanted" for name, parts in found.items())
         for reason, count in why.most_common():
             print(f"{count} of {len(self.pipeline.cells)} cells are due: {reason}", flush=True)

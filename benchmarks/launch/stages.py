@@ -183,9 +183,9 @@ class Pipeline:
         """What a stage writes, seen from the project's root."""
         return tuple(_path(out) for out in self.stages[name].outs)
 
-    def unrecorded(self) -> list[str]:
-        """The cells that are current by their keys, while DVC's lock files say something else."""
-        return [name for name, cell in self.cells.items() if self.is_unrecorded(name) and not cell.due()]
+    def unrecorded(self, names: Sequence[str]) -> list[str]:
+        """Those of the cells that are current by their keys, while DVC's lock files say something else."""
+        return [name for name in names if self.is_unrecorded(name) and not self.cells[name].due()]
 
     def is_unrecorded(self, name: str) -> bool:
         """Whether DVC's lock files say something else of a cell than what is there."""
