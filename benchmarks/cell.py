@@ -36,6 +36,7 @@ FILES = {  # stage -> the file under the cell's results that holds its key; it i
     "measure": "cost.json",
     "stability": "stability.json",
 }
+BESIDE = {"train": ("curves.csv", "predictions.png", "run.json")}  # what else of a stage's results git keeps
 PARTS = ("train", "dynamics", "measure")  # what is done to a neuron on a dataset, in this order
 DATA = "data.json"  # under a dataset's results: what was prepared, by digests
 NOT_OF_A_SEED = {"workers", "loaders", "seeds"}  # settings of training that do not change what a seed gives
@@ -155,7 +156,10 @@ class Cell:
                 return f"another {listed(changed)}"
             seeds = [[record["seed"], record["key"]] for record in content.get("seeds", ())]
             wanted = [[seed, content["key"]] for seed in range(self.settings.training.seeds)]
-            return "other seeds" if stage == "train" and seeds != wanted else ""
+            if stage == "train" and seeds != wanted:
+                return "other seeds"
+            lost = [name for name in BESIDE.get(stage, ()) if not (self.results / name).exists()]
+            return f"no {listed(lost)}" if lost else ""
         except (ResultsError, KeyError, TypeError):
             return "no usable result"
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "numpy", "scikit-image", "snntorch", "norse", "spikingjelly", "mlxtend", "dvc")
-ADDED = ("release", "memory_gib", "gpu", "determinism", "locks")  # parts that files of some releases do not have
+ADDED = ("release", "memory_gib", "gpu", "determinism")  # parts that files of some releases do not have
+DROPPED = {"locks"}  # parts that files of earlier releases have, and nothing asks for
 VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED")  # of the environment, on which repetition may depend
 
 
@@ -55,7 +56,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 def comparable(one: dict[str, Any], other: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Two descriptions without what cannot be told: parts that one of them, as an older file, does not have."""
-    left_out = {part for part in ADDED if (part in one) != (part in other)}
+    left_out = {part for part in ADDED if (part in one) != (part in other)} | DROPPED
     kept = ({part: said for part, said in found.items() if part not in left_out} for found in (one, other))
     return next(kept), next(kept)
 

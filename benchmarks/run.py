@@ -6,21 +6,14 @@ This is what `dvc repro` runs of a cell. What is current by its key stays as it 
 so does `dvc repro --force`.
 """
 
-import hashlib
 import multiprocessing
 import os
-import shlex
 import sys
-from functools import reduce
 from importlib import import_module
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from benchmarks import command
 from benchmarks.cell import PARTS
-from benchmarks.files import read_json
 from benchmarks.pipelines import FOLDER
 from benchmarks.workers import start_method
 
@@ -34,8 +27,9 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="all of it, though it is current by its key")
     options = parser.parse_args()
     cell = command.cell(options)
-    force = options.force or forced_by_dvc(cell.neuron)
-    due = list(PARTS) if force else cell.due()
+    due = cell.due()
+    if force := options.force or (not due and forced_by_dvc(cell.neuron)):
+        due = list(PARTS)
     if due:
         cell.check_data()  # refuses missing data before anything is removed
     keys = {part: cell.key(part) for part in due}  # what this process has imported is of these keys
@@ -68,34 +62,19 @@ def _begin(part: str, arguments: list[str]) -> None:
 
 
 def forced_by_dvc(neuron: str) -> bool:
-    """Whether DVC runs this stage though its lock file says that nothing has changed: it was told to with --force.
-
-    A stage that is written otherwise since, with another command or more outputs, has changed.
-    """
-    lock, name = FOLDER / neuron / "dvc.lock", os.environ.get("DVC_STAGE", "").rpartition(":")[2]
-    known = yaml.safe_load(lock.read_text())["stages"] if lock.is_file() else {}
-    if name not in known:
+    """Whether DVC runs this stage though, by its own measure, nothing has changed: it was told to with --force."""
+    file, name = FOLDER / neuron / "dvc.yaml", os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    if not name or not file.with_suffix(".lock").exists():
         return False
-    entry = known[name]
-    stage = yaml.safe_load(lock.with_suffix(".yaml").read_text())["stages"][name.partition("@")[0]]
-    as_written = shlex.split(entry["cmd"])[3:] == sys.argv[1:] and all(
-        len(entry.get(part, ())) == len(stage[part]) for part in ("deps", "params", "outs")
-    )
-    files = {file["path"]: file.get("md5") for file in (*entry.get("deps", ()), *entry.get("outs", ()))}
-    values = {(file, place): value for file, said in entry.get("params", {}).items() for place, value in said.items()}
-    return as_written and (
-        all(_md5(Path(file)) == digest for file, digest in files.items())
-        and all(reduce(_part, place.split("."), read_json(Path(file))) == v for (file, place), v in values.items())
-    )
+    from dvc.exceptions import DvcException  # the import takes a second, and this is seldom asked
+    from dvc.repo import Repo
 
-
-def _part(of: Any, name: str) -> Any:
-    return of.get(name) if isinstance(of, dict) else None
-
-
-def _md5(path: Path) -> str | None:
-    """A file's digest as DVC's lock files have it."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.is_file() else None
+    try:
+        with Repo(".") as repo:
+            stage = repo.stage.load_one(str(file), name)
+            return not (stage.changed_stage() or any(part.status() for part in (*stage.deps, *stage.outs)))
+    except DvcException:
+        return False
 
 
 if __name__ == "__main__":

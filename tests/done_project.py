@@ -16,7 +16,7 @@ from conftest import ROOT, Done
 from dvc.repo import Repo
 
 from benchmarks import keys, pipelines, settings
-from benchmarks.cell import DATA, FILES, PARTS, Cell, cells
+from benchmarks.cell import BESIDE, DATA, FILES, PARTS, Cell, cells
 from benchmarks.files import write_json
 
 FEW = (  # an entry of each kind: own, label, circuit with a file and without, libraries, not spiking
@@ -29,7 +29,6 @@ FEW = (  # an entry of each kind: own, label, circuit with a file and without, l
     "snntorch_leaky",
     "convlstm",
 )
-BESIDE = ("curves.csv", "predictions.png", "run.json", "times.csv", "looked.json")  # the other files of a cell
 MADE = ("results/parity.json", "reports/smoke/index.html", "docs/neurons.md", "docs/datasets.md", "docs/datasets/a.png")
 
 
@@ -84,7 +83,7 @@ class Clone:
                 stamp = cell.stamp(stage)
                 seeds = [{"seed": n, "status": "ok", "key": stamp["key"]} for n in range(whole.settings.training.seeds)]
                 write_json(cell.results / FILES[stage], {**stamp, **({"seeds": seeds} if stage == "train" else {})})
-            for name in BESIDE if cell.neuron else ():
+            for name in (*BESIDE["train"], "times.csv", "looked.json") if cell.neuron else ():
                 make(cell.results / name)
 
     def git(self, *words: str, check: bool = True) -> str:

@@ -1,6 +1,5 @@
 """What is due of a cell by its key, which results are refused, which seeds are taken over, and what `run` does."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 from conftest import CELL, Done, Project, one_line_error
+from dvc.repo import Repo
 
 from benchmarks import run, settings, train
-from benchmarks.cell import DATA, FILES, PARTS, Cell, hashed
+from benchmarks.cell import BESIDE, DATA, FILES, PARTS, Cell, hashed
 from benchmarks.files import ResultsError, read_json, write_json
 from benchmarks.workers import Job
 
@@ -43,6 +43,8 @@ def result(cell: Cell, *stages: str, seeds: int = 2, **content: Any) -> None:
         write_json(
             cell.results / FILES[stage], {**stamp, **({"seeds": records} if stage == "train" else {}), **content}
         )
+        for name in BESIDE.get(stage, ()):
+            (cell.results / name).touch()
         if stage == "train":
             cell.weights().parent.mkdir(parents=True, exist_ok=True)
             cell.weights().touch()
@@ -277,36 +279,42 @@ def test_run_needs_data_where_anything_is_due_and_removes_nothing_without(
     assert parts == []
 
 
-COMMAND = ["--profile", "smoke", *CELL, "lif"]
-FORCED: dict[str, tuple[Callable[[Any, Any], Any], bool]] = {  # what is another in dvc.yaml or its lock file
-    "nothing": (lambda stage, entry: None, True),
-    "a dependency": (lambda stage, entry: entry["deps"][0].update(md5="0"), False),
-    "an output": (lambda stage, entry: entry["outs"][0].update(md5="0"), False),
-    "a digest of keys": (lambda stage, entry: entry["params"]["keys.json"].update({"smoke.lif": "0"}), False),
-    "the command": (lambda stage, entry: entry.update(cmd=entry["cmd"] + " --force"), False),
-    "one output more": (lambda stage, entry: stage["outs"].append("more.json"), False),
+FORCED: dict[str, tuple[Callable[[Any], Any], bool]] = {  # what is another since DVC has recorded the stage
+    "nothing": (lambda stage: None, True),
+    "a dependency": (lambda stage: Path("data.json").write_text("{}"), False),
+    "a file of its folder": (lambda stage: Path("made/curves.csv").write_text("0"), False),
+    "a file that DVC ignores": (lambda stage: Path("made/times.csv").write_text("0"), True),
+    "a digest of keys": (lambda stage: write_json(Path("keys.json"), {"smoke": {"lif": "0"}}), False),
+    "the command": (lambda stage: stage.update(cmd=stage["cmd"] + " --force"), False),
+    "one output more": (lambda stage: stage["outs"].append({"more.json": {"cache": False}}), False),
 }
 
 
 @pytest.mark.parametrize(("change", "forced"), FORCED.values(), ids=FORCED)
 def test_that_dvc_was_told_to_force_shows_in_its_lock_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any, Any], Any], forced: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any], forced: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["run", *COMMAND])
-    for name in ("keys.json", "made.json"):
-        write_json(Path(name), {"smoke": {"lif": "abc"}})
-    digest = hashlib.md5(Path("keys.json").read_bytes(), usedforsecurity=False).hexdigest()
-    stage: dict[str, Any] = {"deps": ["keys.json"], "params": [{"keys.json": ["smoke.lif"]}], "outs": ["made.json"]}
-    deps, outs = ([{"path": name, "md5": digest}] for name in ("keys.json", "made.json"))
-    cmd = " ".join(["python -m benchmarks.run", *COMMAND])
-    entry = {"cmd": cmd, "deps": deps, "params": {"keys.json": {"smoke.lif": "abc"}}, "outs": outs}
-    change(stage, entry)
-    folder, name = Path("pipelines/lif"), "cell@smoke-moving_mnist"
-    folder.mkdir(parents=True)
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"cell": stage}}))
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {name: entry}}))
-    for addressed in (f"pipelines/lif/dvc.yaml:{name}", name):  # as seen from the root, and from its own folder
+    file, name = Path("pipelines/lif/dvc.yaml"), "cell@moving_mnist"
+    file.parent.mkdir(parents=True)
+    Path("made").mkdir()
+    Path(".dvcignore").write_text("times.csv\n")
+    write_json(Path("keys.json"), {"smoke": {"lif": "abc"}})
+    for path in ("data.json", "made/curves.csv", "made/times.csv"):
+        Path(path).write_text(path)
+    stage: dict[str, Any] = {
+        "wdir": "../..", "matrix": {"dataset": ["moving_mnist"]}, "cmd": "python -m benchmarks.run",
+        "deps": ["data.json"], "params": [{"keys.json": ["smoke.lif"]}],
+        "outs": [{"made": {"cache": False, "persist": True}}],
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump({"stages": {"cell": stage}}))
+    monkeypatch.setenv("DVC_STAGE", f"{file}:{name}")
+    with Repo.init(no_scm=True) as repo:
+        assert not run.forced_by_dvc("lif")
+        repo.commit(f"{file}:{name}", force=True)
+    change(stage)
+    file.write_text(yaml.safe_dump({"stages": {"cell": stage}}))
+    for addressed in (f"{file}:{name}", name):  # as seen from the root, and from its own folder
         monkeypatch.setenv("DVC_STAGE", addressed)
         assert run.forced_by_dvc("lif") == forced
     monkeypatch.delenv("DVC_STAGE")

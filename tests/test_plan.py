@@ -10,7 +10,7 @@ import pytest
 
 import datasets
 from benchmarks import command, plan, settings
-from benchmarks.cell import FILES, PARTS, Cell, cells, digests_of
+from benchmarks.cell import BESIDE, FILES, PARTS, Cell, cells, digests_of
 from benchmarks.files import write_json
 from benchmarks.plan import Row
 from benchmarks.settings import Settings
@@ -66,6 +66,8 @@ def result(cell: Cell, part: str, status: str = "ok", **stamp: Any) -> None:
     seeds = [{"seed": i, "status": status, "key": said["key"]} for i in range(cell.settings.training.seeds)]
     more = {"parameters": {"network": 1000}, "seeds": seeds} if part == "train" else {"status": status}
     write_json(cell.results / FILES[part], {**said, **more})
+    for name in BESIDE.get(part, ()):
+        (cell.results / name).touch()
 
 
 def record(cell: Cell, part: str, status: str = "ok", **content: Any) -> None:

@@ -182,7 +182,7 @@ def test_a_cell_of_both_runs_from_data_to_report(project: Project) -> None:
     for name in ("cost.json", "dynamics.json"):
         assert json.loads((results / name).read_text())["status"] == "ok"
     made_on = json.loads((results / "run.json").read_text()), json.loads((results / "cost.json").read_text())["machine"]
-    assert all({*machine.ADDED} - {"gpu", "locks"} <= {*where} for where in made_on)
+    assert all({*machine.ADDED} - {"gpu"} <= {*where} for where in made_on)
     (shown,) = (project.folder / "reports").glob(f"*{NEURON}*")
     table = pd.read_csv(shown / "results.csv")
     own = table[(table["dataset"] == DATASET) & (table["neuron"] == NEURON) & (table["metric"] == "mse")]

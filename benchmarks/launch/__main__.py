@@ -26,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import command, pipelines, settings
-from benchmarks.cell import PARTS, Cell
+from benchmarks.cell import FILES, PARTS, Cell
 from benchmarks.launch import watching
 from benchmarks.launch.engine import Cluster, Share, connected
 from benchmarks.launch.stages import NOTES, Pipeline
@@ -95,7 +95,7 @@ class Launch:
         words = [f"python -m benchmarks.{part} --keep-going", *_named(cell), f"--key {cell.key(part)}"]
         if part == "train":
             words += [f"--workers {self.workers}", *(["--force"] if self.force else [])]
-        return Job(part_name(part, cell), part, " ".join(words), self.pipeline.outs(name))
+        return Job(part_name(part, cell), part, " ".join(words), (str(cell.results / FILES[part]),))
 
     def _stages(self, kinds: set[str], parts: list[Job] | None = None, report: bool = False) -> None:
         """Runs and records the stale stages of these kinds, with the `parts` of cells that belong to the same wave.
