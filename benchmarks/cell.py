@@ -258,11 +258,16 @@ def listed(names: list[str]) -> str:
 
 
 def is_of_neuron(name: str) -> bool:
-    """Whether an input belongs to the neuron's part, in which cells of one table may differ.
+    """Whether an input is the neuron's own, in which cells of one table may differ; modules that neurons share are not.
 
     The key of its training is among them: it says what the neuron was.
     """
-    return name in ("neuron", "train") or name.startswith(("neuron.", "neurons/"))
+    return name in ("neuron", "train") or (name.startswith(("neuron.", "neurons/")) and not is_shared(name))
+
+
+def is_shared(name: str) -> bool:
+    """Whether an input is a module that several neurons are made of, such as neurons/_firing.py."""
+    return name.startswith("neurons/_")
 
 
 def digests_of(card: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where and from what cells were made: those made otherwise than most stand apart, and the page says what differs."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -135,6 +136,19 @@ def test_a_setting_that_only_some_have_is_unset_in_the_others(folder: Path) -> N
         edit(MNIST / neuron / "accuracy.json", lambda content: content["inputs"].update({"network.compile": "true"}))
         remade(MNIST / neuron, {})
     assert statuses(table(), names(4)[3]) == {"apart (trained with network.compile unset, the others true)"}
+
+
+def test_a_module_that_neurons_share_is_the_same_in_those_that_have_it(folder: Path) -> None:
+    """One neuron has none of it; of the others one was made from another."""
+    write(folder, neurons=5, datasets=1, seeds=2)
+    shared, of = "neurons/_firing.py", names(5)
+    for neuron, digest in {of[0]: "one", of[1]: "one", of[3]: "other", of[4]: "one"}.items():
+        having = {shared: digest}
+        edit(MNIST / neuron / "accuracy.json", partial(lambda more, content: content["inputs"].update(more), having))
+        remade(MNIST / neuron, {})
+    found = table()
+    assert statuses(found, of[3]) == {f"apart (trained by other code: {shared})"}
+    assert set(found.loc[(found["neuron"] != of[3]) & (found["metric"] == "mse"), "status"]) == {"ok"}
 
 
 def test_the_look_at_a_network_stands_apart_by_itself(folder: Path) -> None:

@@ -4,8 +4,8 @@ Two cells are compared only where device, threads, PyTorch and all inputs of the
 A result carries its inputs (benchmarks/cell.py), so that cells of different git revisions may well be comparable.
 """
 
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,22 @@ def apart(results: Path, neurons: list[str], stage: str) -> dict[str, str]:
     large the one with LIF is the table. Raises ResultsError where a cell's file does not say how it was made.
     """
     _, verb = STAGES[stage]
-    found = {neuron: origin(results / neuron, stage) for neuron in neurons}
+    found = _filled({neuron: origin(results / neuron, stage) for neuron in neurons})
     if not found:
         return {}
     counts = Counter(found.values())
     most = max(counts, key=lambda one: (counts[one], one == found.get(REFERENCE)))  # else the first listed
     return {neuron: f"{APART} ({differing(one, most, verb)})" for neuron, one in found.items() if one != most}
+
+
+def _filled(found: dict[str, Origin]) -> dict[str, Origin]:
+    """The origins, each with the modules that only other neurons are made of, in the form that most of those have."""
+    forms: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, digest in (pair for one in found.values() for pair in one.inputs if cell.is_shared(pair[0])):
+        forms[name][digest] += 1
+    usual = {name: counts.most_common(1)[0][0] for name, counts in forms.items()}
+    filled = {neuron: {**usual, **dict(one.inputs)} for neuron, one in found.items()}
+    return {neuron: replace(found[neuron], inputs=tuple(sorted(inputs.items()))) for neuron, inputs in filled.items()}
 
 
 def origin(folder: Path, stage: str) -> Origin:
